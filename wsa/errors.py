@@ -1,0 +1,60 @@
+"""The one error a person sees: what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Something a person gave (a file, a key, a value) is wrong.
+
+    The command line prints it as one message and exits with status 2, without a traceback.
+
+    Args:
+        problem: what is wrong, in one sentence.
+        file: the file that holds it.
+        key: the key inside that file, dotted (`protocol.batch_size`).
+        value: the value found there.
+        remedy: what would be right, or the command that mends it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: Path | str | None = None,
+        key: str | None = None,
+        value: object | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.problem, self.file, self.key, self.value = problem, file, key, value
+        self.remedy = remedy
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        where = ": ".join(str(part) for part in (self.file, self.key) if part is not None)
+        message = f"{where}: {self.problem}" if where else self.problem
+        if self.value is not None:
+            message += f" (found {_shorten(self.value)})"
+        if self.remedy:
+            message += f"\n  what to do: {self.remedy}"
+        return message
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """The nearest of `choices` as a question, then all of them.
+
+    >>> did_you_mean("epoch", ["epochs", "seeds"])
+    "did you mean 'epochs'? (one of: epochs, seeds)"
+    """
+    choices = sorted(choices)
+    near = difflib.get_close_matches(word, choices, n=1)
+    question = f"did you mean '{near[0]}'? " if near else ""
+    return f"{question}(one of: {', '.join(choices)})"
+
+
+def _shorten(value: object, limit: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

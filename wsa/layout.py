@@ -1,0 +1,115 @@
+"""Where every file of the benchmark lies. The only module that spells paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run: one method of one suite with one seed."""
+
+    folder: Path
+
+    @property
+    def trained(self) -> Path:
+        """The folder with the trained parameters (a PEFT adapter, or the parameters that moved)."""
+        return self.folder / "trained"
+
+    @property
+    def training(self) -> Path:
+        """What training did: cost, schedule, provenance (`records.Training`)."""
+        return self.folder / "training.json"
+
+    @property
+    def curve(self) -> Path:
+        """One row per logged step: step, loss, learning_rate, sum_of_learning_rates, mean_gate."""
+        return self.folder / "curve.parquet"
+
+    @property
+    def gates(self) -> Path:
+        """Gates over training: one row per logged step × module × direction."""
+        return self.folder / "gates.parquet"
+
+    @property
+    def pruned(self) -> Path:
+        """The folder with the pruned adapter, at its own size."""
+        return self.folder / "pruned"
+
+    @property
+    def pruning(self) -> Path:
+        """What pruning did (`records.Pruning`)."""
+        return self.folder / "pruning.json"
+
+    @property
+    def predictions(self) -> Path:
+        """One row per state × sentence: state, sentence_id, label, logit_0, logit_1."""
+        return self.folder / "predictions.parquet"
+
+    @property
+    def result(self) -> Path:
+        """The record of the run (`records.Result`)."""
+        return self.folder / "result.json"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The three roots: configuration (read), resources (fetched), results and site (made)."""
+
+    config: Path = Path("config")
+    resources: Path = Path("resources")
+    results: Path = Path("results")
+    site: Path = Path("site")
+
+    # --- fetched and derived inputs ---
+    def model(self, model: str) -> Path:
+        """A model folder as transformers reads it, with `source.json` beside the weights."""
+        return self.resources / "models" / model
+
+    def data(self, data: str) -> Path:
+        """`train.parquet`, `validation.parquet` (id, sentence, label) and `source.json`."""
+        return self.resources / "data" / data
+
+    def tokens(self, model: str, data: str) -> Path:
+        """Both splits of `data`, tokenised for `model` (safetensors, ragged)."""
+        return self.resources / "tokens" / f"{model}__{data}.safetensors"
+
+    @property
+    def factors(self) -> Path:
+        """The content-addressed cache of truncated SVDs."""
+        return self.resources / "factors"
+
+    def factor_index(self, model: str, rank: int) -> Path:
+        """Which cached factors belong to which module of `model`, at `rank`."""
+        return self.factors / f"{model}_r{rank}.json"
+
+    # --- results of one suite ---
+    def suite(self, suite: str) -> Path:
+        return self.results / suite
+
+    def run(self, suite: str, method: str, seed: int | str) -> RunFiles:
+        return RunFiles(self.suite(suite) / "runs" / method / f"seed-{seed}")
+
+    def runs_csv(self, suite: str) -> Path:
+        return self.suite(suite) / "runs.csv"
+
+    def table_csv(self, suite: str) -> Path:
+        return self.suite(suite) / "table.csv"
+
+    def table_md(self, suite: str) -> Path:
+        return self.suite(suite) / "table.md"
+
+    def comparisons_csv(self, suite: str) -> Path:
+        return self.suite(suite) / "comparisons.csv"
+
+    def claims_json(self, suite: str) -> Path:
+        return self.suite(suite) / "claims.json"
+
+    # --- the site ---
+    @property
+    def index_page(self) -> Path:
+        return self.site / "index.html"
+
+    def suite_page(self, suite: str) -> Path:
+        return self.site / suite / "index.html"

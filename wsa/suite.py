@@ -1,0 +1,529 @@
+"""What a suite's YAML may say, typed: model, data, protocol, methods, claims.
+
+`load_suite` is the only reader. It resolves `extends`, the names of model and data files, and
+sweeps, checks every key, and raises `InputError` with file, key, value and remedy.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from wsa.errors import InputError, did_you_mean
+from wsa.files import sha256_json
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Strict(BaseModel):
+    """A typed mapping that refuses unknown keys and silent conversions of strings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+class PypiSource(Strict):
+    """A member of an archive on the Python package index."""
+
+    kind: Literal["pypi"]
+    package: str
+    version: str
+    file: str = Field(description="the archive's file name: a wheel or a source distribution")
+    sha256: Sha256
+    member: str = Field(description="path inside the archive; '!' steps into a nested archive")
+
+
+class HubSource(Strict):
+    """A repository on the Hugging Face hub, at a pinned commit."""
+
+    kind: Literal["hub"]
+    id: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a full commit hash")
+    config: str | None = Field(default=None, description="the data set's configuration")
+    files: tuple[str, ...] | None = Field(default=None, description="a model's files to fetch")
+
+
+class PathSource(Strict):
+    """A model folder; or a folder with train.tsv and validation.tsv (sentence, label)."""
+
+    kind: Literal["path"]
+    path: str
+
+
+Source = Annotated[PypiSource | HubSource | PathSource, Field(discriminator="kind")]
+
+
+class ModelSpec(Strict):
+    """A pretrained encoder and where methods attach to it."""
+
+    name: Name
+    title: str
+    source: Source
+    target_modules: tuple[str, ...] = Field(
+        min_length=1, description="linear modules that adapters change, by the end of their name"
+    )
+    head_modules: tuple[str, ...] = Field(
+        min_length=1, description="modules of the classification head, trained by every method"
+    )
+    citation: str = ""
+    licence: str = ""
+
+
+class RatedSentences(Strict):
+    """A table of rated sentences (id, mean rating, text), turned into a two-class data set."""
+
+    kind: Literal["rated_sentences"]
+    minimum_rating: float = Field(ge=0, description="drop |mean rating| below this as neutral")
+    validation: int = Field(gt=0, description="sentences in the validation split, chosen by hash")
+
+
+class Splits(Strict):
+    """A data set that brings its own train and validation splits of sentence, label."""
+
+    kind: Literal["splits"] = "splits"
+
+
+class DataSpec(Strict):
+    """Two-class sentences."""
+
+    name: Name
+    title: str
+    source: Source
+    reader: Annotated[RatedSentences | Splits, Field(discriminator="kind")] = Splits()
+    labels: tuple[str, str] = ("negative", "positive")
+    citation: str = ""
+    licence: str = ""
+
+
+# --- protocol ------------------------------------------------------------------------------------
+
+
+class Protocol(Strict):
+    """How every method of a suite is trained and evaluated: the same for all of them."""
+
+    train_sentences: int | None = Field(
+        default=None, gt=0, description="a fixed subset chosen by hash; null: all"
+    )
+    evaluate_on: Literal["validation", "holdout"] = Field(
+        default="validation",
+        description="'holdout' evaluates on training sentences kept out of training: for tuning",
+    )
+    holdout_sentences: int = Field(default=1500, gt=0)
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    batching: Literal["sorted_windows", "random"] = Field(
+        description="'sorted_windows': shuffle, cut into windows, sort each by length, cut into "
+        "batches, shuffle the batches"
+    )
+    window_batches: int = Field(default=50, gt=0, description="batches in a window")
+    max_length: int = Field(gt=4, description="tokens, special tokens included")
+    schedule: Literal["linear", "constant"]
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(ge=0, description="not on biases, norms and gates")
+    max_gradient_norm: float | None = Field(default=None, gt=0)
+    head_learning_rate: float = Field(gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int = Field(default=1, gt=0, description="CPU threads of a run; changes last bits")
+
+
+# --- methods -------------------------------------------------------------------------------------
+
+
+class Method(Strict):
+    """One row of the table."""
+
+    title: str
+    kind: Literal["adapter", "full", "head_only", "majority"] = "adapter"
+    family: str = Field(default="", description="rows of one family are shown together")
+    adapter: dict[str, Any] | None = Field(
+        default=None, description="a PEFT configuration: peft_type and its arguments"
+    )
+    learning_rate: float | None = Field(default=None, gt=0, description="of the body")
+    head_learning_rate: float | None = Field(default=None, gt=0, description="default: protocol's")
+    gate_learning_rate: float | None = Field(default=None, gt=0, description="default: the body's")
+    schedule: Literal["linear", "constant"] | None = Field(
+        default=None, description="default: the protocol's; for ablations of the schedule"
+    )
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Method:
+        if self.kind == "adapter":
+            if not self.adapter or "peft_type" not in self.adapter:
+                raise ValueError("a method of kind 'adapter' needs adapter.peft_type")
+            for key in ("target_modules", "modules_to_save", "task_type"):
+                if key == "target_modules":
+                    continue
+                if key in self.adapter:
+                    raise ValueError(f"adapter.{key} is set by the model file, leave it out")
+        elif self.adapter is not None:
+            raise ValueError(f"a method of kind '{self.kind}' has no adapter")
+        needs_rate = self.kind in ("adapter", "full")
+        if needs_rate and self.learning_rate is None:
+            raise ValueError("learning_rate is missing")
+        if not needs_rate and self.learning_rate is not None:
+            raise ValueError(f"a method of kind '{self.kind}' has no body to train: no learning_rate")
+        return self
+
+    @property
+    def gated(self) -> bool:
+        """Whether the method has gates, and so the states `pruned` and `gate_only`."""
+        return bool(self.adapter) and self.adapter.get("peft_type") == "WSA"
+
+    @property
+    def rank(self) -> int:
+        """The adapter's rank at the start; 0 without an adapter."""
+        return int((self.adapter or {}).get("r", 0))
+
+    @property
+    def spectral(self) -> bool:
+        """Whether the method needs singular factors."""
+        return bool(self.adapter) and self.adapter.get("peft_type") in ("SPECTRAL", "WSA")
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+State = Literal["unpruned", "pruned"]
+
+
+class _Claim(Strict):
+    id: Name
+    sentence: str = Field(description="the claim in its author's words")
+    source: str
+
+
+class ValueClaim(_Claim):
+    """The accuracy of `method` is about `expected`, within `margin` points."""
+
+    kind: Literal["value"]
+    method: Name
+    states: tuple[State, ...] = ("unpruned",)
+    expected: Percent
+    margin: Annotated[float, Field(gt=0)]
+
+
+class OrderClaim(_Claim):
+    """`better` has a higher accuracy than `worse`."""
+
+    kind: Literal["order"]
+    better: Name
+    worse: Name
+    states: tuple[State, ...] = ("unpruned",)
+
+
+class IntervalClaim(_Claim):
+    """A quantity of `method` lies between `low` and `high`."""
+
+    kind: Literal["interval"]
+    method: Name
+    quantity: Literal["effective_rank"]
+    low: float
+    high: float
+
+
+class RatioClaim(_Claim):
+    """A quantity of `method`, divided by that of `reference`, lies between `low` and `high`.
+
+    For `inference_seconds` the reference `base` is the pretrained model without an adapter.
+    """
+
+    kind: Literal["ratio"]
+    quantity: Literal["parameters_kept", "inference_seconds"]
+    method: Name
+    reference: Name
+    low: float = 0.0
+    high: float
+
+
+class BudgetClaim(_Claim):
+    """All runs of the suite together take at most `limit` seconds on `hardware`."""
+
+    kind: Literal["budget"]
+    quantity: Literal["total_seconds"]
+    limit: Annotated[float, Field(gt=0)]
+    hardware: str
+
+
+Claim = Annotated[
+    ValueClaim | OrderClaim | IntervalClaim | RatioClaim | BudgetClaim,
+    Field(discriminator="kind"),
+]
+
+
+class Published(Strict):
+    """A number somebody published for this model and task, shown beside and never mixed in."""
+
+    method: str
+    accuracy: Percent
+    protocol: str
+    source: str
+
+
+# --- the suite -----------------------------------------------------------------------------------
+
+
+class Suite(Strict):
+    """One benchmark: one model, one data set, one protocol, several methods."""
+
+    name: Name
+    title: str
+    question: str = ""
+    model: ModelSpec
+    data: DataSpec
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    needs_gpu: bool = Field(default=False, description="refused on a CPU unless asked for")
+    protocol: Protocol
+    methods: dict[Name, Method] = Field(min_length=1)
+    claims: tuple[Claim, ...] = ()
+    published: tuple[Published, ...] = ()
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("a seed is named twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def _claims_name_methods(self) -> Suite:
+        seen = set()
+        for claim in self.claims:
+            if claim.id in seen:
+                raise ValueError(f"claim '{claim.id}' is named twice")
+            seen.add(claim.id)
+            for key in ("method", "better", "worse", "reference"):
+                name = getattr(claim, key, None)
+                if name is not None and name != "base" and name not in self.methods:
+                    raise ValueError(
+                        f"claim '{claim.id}': unknown method '{name}', "
+                        + did_you_mean(name, self.methods)
+                    )
+        return self
+
+    @property
+    def largest_rank(self) -> int:
+        """The rank one decomposition per matrix must have to serve every spectral method."""
+        return max((m.rank for m in self.methods.values() if m.spectral), default=0)
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Every (method, seed) of the suite."""
+        return list(itertools.product(self.methods, self.seeds))
+
+    def method(self, name: str) -> Method:
+        """The method called `name`; raises InputError with the nearest right name."""
+        if name not in self.methods:
+            raise InputError(
+                f"suite '{self.name}' has no method '{name}'", remedy=did_you_mean(name, self.methods)
+            )
+        return self.methods[name]
+
+    def run_digest(self, method: str) -> str:
+        """SHA-256 of all that decides what training `method` computes, bar seed and inputs."""
+        return sha256_json(
+            {
+                "protocol": self.protocol.model_dump(mode="json"),
+                "method": self.method(method).model_dump(
+                    mode="json", exclude={"title", "note", "family"}
+                ),
+                "target_modules": self.model.target_modules,
+                "head_modules": self.model.head_modules,
+            }
+        )
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads 2e-5 as a number (YAML 1.2)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key}' is named twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: list(resolvers) for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    __import__("re").compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises InputError where there is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        siblings = [other.stem for other in path.parent.glob("*.yaml")]
+        raise InputError(
+            "there is no such file", file=path, remedy=did_you_mean(path.stem, siblings)
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not valid UTF-8: {error}", file=path) from None
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"not valid YAML: {error}", file=path) from None
+    if not isinstance(value, dict):
+        raise InputError("should hold a mapping of keys to values", file=path, value=value)
+    return value
+
+
+def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None = None) -> Suite:
+    """Read `config/suites/<name>.yaml` (or the file `name`, if it ends in .yaml).
+
+    Args:
+        name: a suite's name or the path of its file.
+        config: the folder with `suites/`, `models/` and `data/`.
+        seeds: run these seeds instead of the file's.
+
+    Raises:
+        InputError: naming file, key, value and remedy.
+    """
+    config = Path(config)
+    path = Path(name) if name.endswith((".yaml", ".yml")) else config / "suites" / f"{name}.yaml"
+    raw = _expand(_read_extended(path), path)
+    if path.parent == config / "suites" and raw.get("name") != path.stem:
+        raise InputError(
+            "a suite is called as its file is", file=path, key="name", value=raw.get("name"),
+            remedy=f"name: {path.stem}",
+        )  # fmt: skip
+    for key, spec in (("model", ModelSpec), ("data", DataSpec)):
+        if isinstance(raw.get(key), str):
+            folder = config / ("models" if key == "model" else "data")
+            file = folder / f"{raw[key]}.yaml"
+            raw[key] = check(spec, read_yaml(file), file)
+    if seeds is not None:
+        raw["seeds"] = seeds
+    return check(Suite, raw, path)
+
+
+def _read_extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The mapping in `path` laid over the suite it `extends`."""
+    if path in below:
+        raise InputError("a suite cannot extend itself", file=path, key="extends")
+    raw = read_yaml(path)
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    return _overlay(_read_extended(path.parent / f"{base}.yaml", (*below, path)), raw)
+
+
+def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`top` over `base`: mappings merge, a null removes, all else replaces."""
+    merged = copy.deepcopy(base)
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _overlay(merged[key], value)
+        elif value is None and key in merged:
+            del merged[key]
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _expand(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Turn `sweep: {lora: {learning_rate: [1e-3, 2e-3]}}` into one method row per value."""
+    sweep = raw.pop("sweep", None)
+    if sweep is None:
+        return raw
+    methods = raw.get("methods", {})
+    rows: dict[str, Any] = {}
+    for name, axes in sweep.items():
+        if name not in methods:
+            raise InputError(
+                f"unknown method '{name}'", file=path, key="sweep",
+                remedy=did_you_mean(name, methods),
+            )  # fmt: skip
+        if not isinstance(axes, dict) or not all(isinstance(v, list) for v in axes.values()):
+            raise InputError(
+                "should map keys of the method to lists of values", file=path, key=f"sweep.{name}",
+                value=axes, remedy="sweep: {lora: {learning_rate: [1.0e-3, 2.0e-3]}}",
+            )  # fmt: skip
+        for values in itertools.product(*axes.values()):
+            row = copy.deepcopy(methods[name])
+            for key, value in zip(axes, values, strict=True):
+                *parents, last = key.split(".")
+                target = row
+                for parent in parents:
+                    target = target[parent]
+                target[last] = value
+            label = ",".join(f"{k.split('.')[-1]}={v:g}" for k, v in zip(axes, values, strict=True))
+            row["title"] = f"{row.get('title', name)} ({label})"
+            rows[f"{name}." + "_".join(f"{v:g}" for v in values)] = row
+    raw["methods"] = rows
+    return raw
+
+
+def check(model: type[BaseModel], raw: dict[str, Any], file: Path | str) -> Any:
+    """Validate `raw` against `model`; the first fault becomes an InputError naming `file`."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        # pydantic puts the discriminator's tag into the location: drop what is no key of `raw`
+        location = [part for part in fault["loc"] if not _is_tag(part, fault["loc"], raw)]
+        key = ".".join(str(part) for part in location)
+        problem, remedy = fault["msg"].removeprefix("Value error, "), None
+        if fault["type"] == "extra_forbidden":
+            siblings = _field_names(model, location[:-1])
+            problem, remedy = "unknown key", did_you_mean(str(location[-1]), siblings)
+        elif fault["type"] == "missing":
+            problem, remedy = "is missing", f"add '{location[-1]}'"
+        value = fault["input"] if fault["type"] != "missing" else None
+        if isinstance(value, dict) and fault["type"] != "extra_forbidden":
+            value = None
+        raise InputError(problem, file=file, key=key, value=value, remedy=remedy) from None
+
+
+def _is_tag(part: object, location: tuple, raw: Any) -> bool:
+    """Whether `part` of a pydantic location is a union's tag rather than a key."""
+    node = raw
+    for step in location[: location.index(part)]:
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            continue
+    return (
+        isinstance(node, dict) and part not in node and node.get("kind") == part
+    )
+
+
+def _field_names(model: type[BaseModel], location: list) -> list[str]:
+    """The keys allowed at `location` below `model`."""
+    names: Any = model
+    for step in location:
+        field = names.model_fields.get(step) if isinstance(names, type) else None
+        if field is None:
+            continue
+        names = _model_in(field.annotation) or names
+    return list(names.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first typed mapping inside an annotation such as `dict[str, Method]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _model_in(argument):
+            return found
+    return None
