@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import pickle
 import time
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +49,7 @@ class Factors:
     """
 
     U: Float[Tensor, "out rank"]
-    singular_values: Float[Tensor, "rank"]
+    singular_values: Float[Tensor, " rank"]
     V: Float[Tensor, "rank in"]
 
     @property
@@ -236,6 +237,13 @@ def _fingerprint(tensor: Tensor) -> bytes:
 # --- reading a checkpoint ------------------------------------------------------------------------
 
 
+# What the readers of the two formats raise for a file that is cut short or no checkpoint at all.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError),
+    *(safetensors.SafetensorError, pickle.UnpicklingError),
+)
+
+
 class _Checkpoint:
     """The two-dimensional `<module>.weight` tensors of a model folder, by module name."""
 
@@ -272,9 +280,9 @@ def _open_checkpoint(folder: Path) -> Iterator[_Checkpoint]:
     with contextlib.ExitStack() as stack:
         try:
             checkpoint = _Checkpoint(files, stack)
-        except (OSError, safetensors.SafetensorError, RuntimeError, ValueError, EOFError) as error:
+        except _UNREADABLE as error:
             raise InputError(
-                f"the weights cannot be read: {str(error).splitlines()[0]}",
+                f"the weights cannot be read: {(str(error) or repr(error)).splitlines()[0]}",
                 file=files[0] if len(files) == 1 else folder,
                 remedy="fetch the model again",
             ) from None
