@@ -6,10 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from wsa.errors import InputError
 
 
 @contextlib.contextmanager
@@ -55,3 +58,49 @@ def sha256_json(value: Any) -> str:
     """The hexadecimal SHA-256 of `value` as canonical JSON (sorted keys, no spaces)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_hashes(folder: Path, paths: list[Path]) -> dict[str, str]:
+    """SHA-256 of `paths` and of the files in them, by their path below `folder`."""
+    files: list[Path] = []
+    for path in paths:
+        files += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return {str(file.relative_to(folder)): sha256_file(file) for file in files}
+
+
+def check_files(folder: Path, hashes: dict[str, str], remake: Path) -> None:
+    """Raise InputError unless the files of a record still have its hashes.
+
+    Args:
+        folder: what the names in `hashes` are relative to.
+        hashes: name → SHA-256.
+        remake: the file whose rerun makes them anew, for the message.
+    """
+    for name, expected in hashes.items():
+        path = folder / name
+        found = sha256_file(path) if path.is_file() else None
+        if found != expected:
+            raise InputError(
+                "is not what its record says" if found else "is missing",
+                file=path, remedy=f"remake it: snakemake --cores 1 -R {remake}",
+            )  # fmt: skip
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """A temporary folder beside `path` that replaces it when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -67,6 +67,11 @@ class Layout:
         """A model folder as transformers reads it, with `source.json` beside the weights."""
         return self.resources / "models" / model
 
+    @property
+    def archives(self) -> Path:
+        """Archives and repositories as they were downloaded, or brought from another machine."""
+        return self.resources / "archives"
+
     def data(self, data: str) -> Path:
         """`train.parquet`, `validation.parquet` (id, sentence, label) and `source.json`."""
         return self.resources / "data" / data
@@ -83,6 +88,10 @@ class Layout:
     def factor_index(self, model: str, rank: int) -> Path:
         """Which cached factors belong to which module of `model`, at `rank`."""
         return self.factors / f"{model}_r{rank}.json"
+
+    def checked(self, suite: str) -> Path:
+        """Says that every method of `suite` fits its model."""
+        return self.resources / "checked" / f"{suite}.json"
 
     # --- results of one suite ---
     def suite(self, suite: str) -> Path:

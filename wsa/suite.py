@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ class PypiSource(Strict):
     file: str = Field(description="the archive's file name: a wheel or a source distribution")
     sha256: Sha256
     member: str = Field(description="path inside the archive; '!' steps into a nested archive")
+    files: tuple[str, ...] | None = Field(default=None, description="of a folder, only these")
 
 
 class HubSource(Strict):
@@ -49,7 +51,7 @@ class HubSource(Strict):
     id: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a full commit hash")
     config: str | None = Field(default=None, description="the data set's configuration")
-    files: tuple[str, ...] | None = Field(default=None, description="a model's files to fetch")
+    files: tuple[str, ...] | None = Field(default=None, description="only these; * stands for any")
 
 
 class PathSource(Strict):
@@ -82,7 +84,7 @@ class RatedSentences(Strict):
     """A table of rated sentences (id, mean rating, text), turned into a two-class data set."""
 
     kind: Literal["rated_sentences"]
-    minimum_rating: float = Field(ge=0, description="drop |mean rating| below this as neutral")
+    minimum_rating: float = Field(ge=0, description="drop |mean rating| up to this as neutral")
     validation: int = Field(gt=0, description="sentences in the validation split, chosen by hash")
 
 
@@ -160,9 +162,7 @@ class Method(Strict):
         if self.kind == "adapter":
             if not self.adapter or "peft_type" not in self.adapter:
                 raise ValueError("a method of kind 'adapter' needs adapter.peft_type")
-            for key in ("target_modules", "modules_to_save", "task_type"):
-                if key == "target_modules":
-                    continue
+            for key in ("modules_to_save", "task_type"):
                 if key in self.adapter:
                     raise ValueError(f"adapter.{key} is set by the model file, leave it out")
         elif self.adapter is not None:
@@ -363,7 +363,7 @@ _UniqueKeyLoader.yaml_implicit_resolvers = {
 }
 _UniqueKeyLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    __import__("re").compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
 
@@ -407,14 +407,40 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
             "a suite is called as its file is", file=path, key="name", value=raw.get("name"),
             remedy=f"name: {path.stem}",
         )  # fmt: skip
-    for key, spec in (("model", ModelSpec), ("data", DataSpec)):
-        if isinstance(raw.get(key), str):
-            folder = config / ("models" if key == "model" else "data")
-            file = folder / f"{raw[key]}.yaml"
-            raw[key] = check(spec, read_yaml(file), file)
+    for key, load in (("model", load_model), ("data", load_data)):
+        if not isinstance(raw.get(key), str):
+            raise InputError(
+                f"should be the name of a file in {config / SPEC_FOLDERS[key]}", file=path, key=key,
+                value=raw.get(key),
+            )  # fmt: skip
+        raw[key] = load(raw[key], config)
     if seeds is not None:
         raw["seeds"] = seeds
     return check(Suite, raw, path)
+
+
+def load_model(name: str, config: Path | str = "config") -> ModelSpec:
+    """Read `config/models/<name>.yaml`; raises InputError."""
+    return _load_spec(ModelSpec, "model", name, Path(config))
+
+
+def load_data(name: str, config: Path | str = "config") -> DataSpec:
+    """Read `config/data/<name>.yaml`; raises InputError."""
+    return _load_spec(DataSpec, "data", name, Path(config))
+
+
+SPEC_FOLDERS = {"model": "models", "data": "data"}
+
+
+def _load_spec(kind: type[BaseModel], key: str, name: str, config: Path) -> Any:
+    path = config / SPEC_FOLDERS[key] / f"{name}.yaml"
+    spec = check(kind, read_yaml(path), path)
+    if spec.name != name:
+        raise InputError(
+            "a source is called as its file is", file=path, key="name", value=spec.name,
+            remedy=f"name: {name}",
+        )  # fmt: skip
+    return spec
 
 
 def _read_extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -1,0 +1,3 @@
+from wsa.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,188 @@
+"""A linear layer with tuned singular directions."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from peft.tuners._buffer_dict import BufferDict
+from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.pytorch_utils import Conv1D
+
+from wsa.adapters.config import SpectralConfig
+from wsa.adapters.gates import gate_values
+from wsa.factors import FactorCache, truncated_svd
+
+
+class SpectralLayer(BaseTunerLayer):
+    """The state of spectral adapters on one linear module, by adapter name.
+
+    For a weight of shape (out, in) and rank r: `spectral_U` (out, r), `spectral_S` (r,) and
+    `spectral_V` (r, in) are frozen; `spectral_A_U` (out, r), `spectral_A_V` (r, in) and, for a
+    gated adapter, `spectral_gate` (r,) train; gate "product" has `spectral_score` (r,) besides.
+    """
+
+    adapter_layer_names = ("spectral_A_U", "spectral_A_V", "spectral_gate", "spectral_score")
+    other_param_names = ("spectral_U", "spectral_S", "spectral_V", "r", "spectral_config")
+
+    def __init__(self, base_layer: nn.Module) -> None:
+        self.base_layer = base_layer
+        self.r: dict[str, int] = {}
+        self.spectral_config: dict[str, SpectralConfig] = {}
+        self.spectral_U = BufferDict(persistent=True)
+        self.spectral_S = BufferDict(persistent=True)
+        self.spectral_V = BufferDict(persistent=True)
+        self.spectral_A_U = nn.ParameterDict()
+        self.spectral_A_V = nn.ParameterDict()
+        self.spectral_gate = nn.ParameterDict()
+        self.spectral_score = nn.ParameterDict()
+        self._disable_adapters = False
+        self.merged_adapters: list[str] = []
+        self.out_features, self.in_features = self._weight().shape
+
+    def _weight(self) -> Float[Tensor, "out in"]:
+        """The base weight, turned round where the module stores it as (in, out)."""
+        base = self.get_base_layer()
+        return base.weight.T if isinstance(base, Conv1D) else base.weight
+
+    def update_layer(self, adapter_name: str, r: int, config: SpectralConfig, name: str) -> None:
+        """Add an adapter of rank `r`; at first it changes nothing.
+
+        Raises:
+            InputError: if `r` exceeds the matrix or the weight is not finite.
+        """
+        weight = self._weight().detach()
+        out, inner = self.out_features, self.in_features
+        # adapters of a half-precision model live in float32, as PEFT keeps its own
+        new = {"dtype": torch.promote_types(weight.dtype, torch.float32), "device": weight.device}
+        if config.init_factors and r > 0 and not weight.is_meta:
+            if config.factor_cache is not None:
+                rank = max(r, config.factor_rank or r)
+                factors, _ = FactorCache(config.factor_cache).get(weight, rank, name=name)
+            else:
+                factors = truncated_svd(weight, r, name)
+            U = factors.U[:, :r].to(**new)
+            S = factors.singular_values[:r].to(**new)
+            V = factors.V[:r].to(**new)
+        else:  # the adapter's own file brings them
+            U, S, V = (torch.zeros(shape, **new) for shape in ((out, r), (r,), (r, inner)))
+        self.spectral_U[adapter_name] = U.contiguous()
+        self.spectral_S[adapter_name] = S.contiguous()
+        self.spectral_V[adapter_name] = V.contiguous()
+        self.spectral_A_U[adapter_name] = nn.Parameter(torch.zeros(out, r, **new))
+        self.spectral_A_V[adapter_name] = nn.Parameter(torch.zeros(r, inner, **new))
+        gate = getattr(config, "gate", None)
+        if gate is not None:
+            start = torch.zeros if gate == "singular_value" else torch.ones
+            self.spectral_gate[adapter_name] = nn.Parameter(start(r, **new))
+        if gate == "product":
+            self.spectral_score[adapter_name] = nn.Parameter(torch.zeros(r, **new))
+        self.r[adapter_name] = r
+        self.spectral_config[adapter_name] = config
+        self.set_adapter(self.active_adapters)
+
+    def gates(self, adapter_name: str) -> Float[Tensor, " r"]:
+        """The gates g that the ℓ1 term and the threshold speak of."""
+        return gate_values(
+            self.spectral_gate[adapter_name], self.spectral_config[adapter_name].gate
+        )
+
+    def low_rank_change(
+        self, adapter_name: str
+    ) -> tuple[Float[Tensor, "2r in"], Float[Tensor, "out 2r"]]:
+        """A', B' with B'A' equal to the change of the weight.
+
+        Every member of the family is (U + A_U) c (V + A_V) − U d V with diagonal c, d, which is
+        A_U c (V + A_V) + U [c A_V + (c − d) V]. At the start c = d and A_U = A_V = 0, so the
+        second form is exactly zero in any precision, where the first is a rounded difference.
+        """
+        config = self.spectral_config[adapter_name]
+        S, U, V = (
+            d[adapter_name] for d in (self.spectral_S, self.spectral_U, self.spectral_V)
+        )
+        A_U, A_V = self.spectral_A_U[adapter_name], self.spectral_A_V[adapter_name]
+        gate = getattr(config, "gate", None)
+        inner = V + A_V
+        if gate is None:
+            c, A_V_or_more = S, S[:, None] * A_V
+        elif gate == "direction":
+            c = S * self.spectral_gate[adapter_name]
+            A_V_or_more = c[:, None] * A_V
+        else:
+            scale = self.gates(adapter_name)
+            if gate == "product":
+                scale = scale * F.softsign(self.spectral_score[adapter_name])
+            c = S * (1 + scale)
+            d = S if config.subtract_base else torch.zeros_like(S)
+            A_V_or_more = c[:, None] * A_V + (c - d)[:, None] * V
+        return torch.cat((inner, A_V_or_more)), torch.cat((A_U * c, U), dim=1)
+
+    def get_delta_weight(self, adapter_name: str) -> Float[Tensor, "out in"]:
+        """The change of the weight as one matrix."""
+        A, B = self.low_rank_change(adapter_name)
+        return B @ A
+
+    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
+        return True
+
+
+class SpectralLinear(nn.Module, SpectralLayer):
+    """`nn.Linear` or `Conv1D` with spectral adapters."""
+
+    def __init__(
+        self, base_layer: nn.Module, adapter_name: str, r: int, config: SpectralConfig, name: str
+    ) -> None:
+        super().__init__()
+        SpectralLayer.__init__(self, base_layer)
+        self._active_adapter = adapter_name
+        self.update_layer(adapter_name, r, config, name)
+
+    def forward(
+        self, x: Float[Tensor, "... in"], *args: Any, **kwargs: Any
+    ) -> Float[Tensor, "... out"]:
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        y = self.base_layer(x, *args, **kwargs)
+        if self.disable_adapters or self.merged:
+            return y
+        for adapter_name in self.active_adapters:
+            if self.r.get(adapter_name, 0) == 0:
+                continue
+            A, B = self.low_rank_change(adapter_name)
+            change = F.linear(F.linear(self._cast_input_dtype(x, A.dtype), A), B)
+            y = y + change.to(y.dtype)
+        return y
+
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
+        """Add the change to the base weight.
+
+        Raises:
+            ValueError: with `safe_merge`, if the merged weight would not be finite.
+        """
+        for adapter_name in check_adapters_to_merge(self, adapter_names):
+            if adapter_name not in self.r:
+                continue
+            merged = self._weight() + self.get_delta_weight(adapter_name).to(self._weight().dtype)
+            if safe_merge and not torch.isfinite(merged).all():
+                raise ValueError(f"adapter '{adapter_name}' would make the weight NaN or infinite")
+            self._set_weight(merged)
+            self.merged_adapters.append(adapter_name)
+
+    def unmerge(self) -> None:
+        """Take the merged changes out again; equal to the base weight within rounding."""
+        if not self.merged:
+            warnings.warn("nothing is merged", UserWarning, stacklevel=2)
+        while self.merged_adapters:
+            delta = self.get_delta_weight(self.merged_adapters.pop())
+            self._set_weight(self._weight() - delta.to(self._weight().dtype))
+
+    def _set_weight(self, weight: Float[Tensor, "out in"]) -> None:
+        base = self.get_base_layer()
+        base.weight.data = (weight.T if isinstance(base, Conv1D) else weight).contiguous()
+
+    def __repr__(self) -> str:
+        return "spectral." + super().__repr__()

@@ -1,0 +1,165 @@
+"""The command line: `wsa <stage> …`. Every rule of the workflow calls one of these.
+
+Each command imports its stage only when it runs, so that `wsa --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from wsa.errors import InputError
+from wsa.layout import Layout
+
+Command = Callable[[argparse.Namespace, Layout], int | None]
+
+
+def _fetch_model(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.sources import fetch_model
+    from wsa.suite import load_model
+
+    fetch_model(load_model(args.model, layout.config), layout)
+
+
+def _fetch_data(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.sources import fetch_data
+    from wsa.suite import load_data
+
+    fetch_data(load_data(args.data, layout.config), layout)
+
+
+def _tokenise(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.suite import load_data, load_model
+    from wsa.tokens import tokenise
+
+    tokenise(load_model(args.model, layout.config), load_data(args.data, layout.config), layout)
+
+
+def _factors(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.factors import build_factor_index
+    from wsa.suite import load_model
+
+    build_factor_index(load_model(args.model, layout.config), args.rank, layout)
+
+
+def _check(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.checks import check_suite
+
+    check_suite(_suite(args, layout), layout)
+
+
+def _train(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.training import train
+
+    train(_suite(args, layout), args.method, args.seed, layout)
+
+
+def _prune(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.pruning import prune
+
+    pruning = prune(_suite(args, layout), args.method, args.seed, layout)
+    rank = pruning.rank
+    print(f"effective rank {rank.effective_mean:.2f} of {rank.initial} (|g| ≥ {rank.threshold})")
+
+
+def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.evaluation import evaluate
+
+    result = evaluate(_suite(args, layout), args.method, args.seed, layout)
+    for name, state in result.states.items():
+        print(f"{name}: accuracy {100 * state.accuracy:.2f} % of {state.n}")
+
+
+def _aggregate(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.evidence.tables import aggregate
+    from wsa.evidence.verdicts import judge
+
+    suite = _suite(args, layout)
+    aggregate(suite, layout)
+    judge(suite, layout)
+    print(layout.table_md(suite.name).read_text(encoding="utf-8"))
+
+
+def _site(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.leaderboard import render
+    from wsa.suite import load_suite
+
+    render([load_suite(name, layout.config, _seeds(args)) for name in args.suites], layout)
+    print(f"open {layout.index_page}")
+
+
+def _schemas(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.schemas import write_schemas
+
+    write_schemas(args.folder)
+
+
+def _suite(args: argparse.Namespace, layout: Layout):
+    from wsa.suite import load_suite
+
+    return load_suite(args.suite, layout.config, _seeds(args))
+
+
+def _seeds(args: argparse.Namespace) -> list[int] | None:
+    return [int(seed) for seed in args.seeds.split(",")] if getattr(args, "seeds", None) else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wsa",
+        description="One stage of the Weighted Spectral Adapter benchmark. `snakemake --cores 2` "
+        "runs them all in order; each can be run by hand with the same arguments.",
+    )
+    defaults = Layout()
+    for folder, text in (
+        ("config", "suites, models and data sets"),
+        ("resources", "fetched and derived inputs"),
+        ("results", "records and tables"),
+        ("site", "the pages"),
+    ):
+        parser.add_argument(
+            f"--{folder}", type=Path, default=getattr(defaults, folder), metavar="DIR",
+            help=f"{text} (default: %(default)s)",
+        )  # fmt: skip
+    stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
+
+    def stage(name: str, command: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
+        sub = stages.add_parser(name, help=text, description=text)
+        for argument in arguments:
+            kind = int if argument in ("seed", "rank") else Path if argument == "folder" else str
+            sub.add_argument(argument, type=kind)
+        if "suite" in arguments or name == "site":
+            sub.add_argument("--seeds", help="instead of the suite's own: 0,1,2")
+        sub.set_defaults(command=command)
+        return sub
+
+    stage("fetch-model", _fetch_model, "fetch a pretrained model, once, and verify it", "model")
+    stage("fetch-data", _fetch_data, "fetch a data set, once, and verify it", "data")
+    stage("tokenise", _tokenise, "tokenise a data set for a model", "model", "data")
+    stage("factors", _factors, "decompose a model's target matrices", "model", "rank")
+    stage("check", _check, "check a suite against its model, before any training", "suite")
+    stage("train", _train, "train one method with one seed", "suite", "method", "seed")
+    stage("prune", _prune, "prune a trained gated adapter", "suite", "method", "seed")
+    stage("evaluate", _evaluate, "predict, and write the run's record", "suite", "method", "seed")
+    stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
+    site = stage("site", _site, "render the pages")
+    site.add_argument("suites", nargs="+", metavar="suite")
+    stage("schemas", _schemas, "write the JSON schemas of all typed files", "folder")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one stage; returns the exit status: 0, or 2 for an input that is wrong."""
+    args = _parser().parse_args(argv)
+    layout = Layout(args.config, args.resources, args.results, args.site)
+    try:
+        return args.command(args, layout) or 0
+    except InputError as error:
+        print(f"wsa: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

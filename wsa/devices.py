@@ -1,0 +1,48 @@
+"""Which device a stage computes on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+
+
+@functools.cache
+def gpu_names() -> tuple[str, ...]:
+    """The names of the CUDA devices this process may use, found without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return ()
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    try:
+        output = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=30, check=True,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(line.strip() for line in output.splitlines() if line.strip())
+
+
+def device_for_stage():
+    """The torch device: CUDA where torch sees one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def accelerator_name() -> str | None:
+    """The name of the GPU that torch computes on; None on a CPU."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def reproducible(threads: int) -> None:
+    """Fix what would change bits from run to run: threads and nondeterministic kernels."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)

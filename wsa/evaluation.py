@@ -1,0 +1,169 @@
+"""The evaluation stage: predictions of every state of a trained model, and the run's record."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from wsa import records
+from wsa.batches import TokenTable, evaluation_batches, evaluation_sentences
+from wsa.devices import accelerator_name, device_for_stage, reproducible
+from wsa.errors import InputError
+from wsa.files import check_files
+from wsa.layout import Layout
+from wsa.models import load_pretrained, load_trained
+from wsa.predictions import write_predictions
+from wsa.provenance import environment, now, source_hash
+from wsa.sources import verify
+from wsa.suite import Protocol, Suite
+from wsa.tokens import Tokens, load_tokens
+
+Logits = np.ndarray  # (sentences, 2), float32
+
+
+def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> records.Result:
+    """Evaluate one run; writes `predictions.parquet` and `result.json`.
+
+    A gated method is evaluated in three states: `unpruned`, as trained; `pruned`, from the pruned
+    adapter's own files; `gate_only`, the trained adapter with the gates below the threshold at
+    zero. Any other method has `unpruned` alone.
+
+    Raises:
+        InputError: for damaged inputs, or predictions that are not finite.
+    """
+    started = now()
+    method, protocol = suite.method(method_name), suite.protocol
+    files = layout.run(suite.name, method_name, seed)
+    training = records.read_record(files.training, records.Training)
+    check_files(files.folder, training.files, remake=files.training)
+    pruning = None
+    if method.gated:
+        pruning = records.read_record(files.pruning, records.Pruning)
+        check_files(files.folder, pruning.files, remake=files.pruning)
+    path = layout.tokens(suite.model.name, suite.data.name)
+    tokens = evaluation_sentences(
+        load_tokens(path, "train"), load_tokens(path, "validation"), protocol
+    )
+    reproducible(protocol.threads)
+    device = device_for_stage()
+    table = TokenTable(tokens, device)
+    begin = time.perf_counter()
+    if method.kind == "majority":
+        logits = {"unpruned": _majority_logits(files.trained / "label_counts.json", len(tokens))}
+    else:
+        folder = layout.model(suite.model.name)
+        verify(folder)
+        model = load_trained(load_pretrained(folder, seed), method, files.trained).to(device)
+        begin = time.perf_counter()
+        logits = {"unpruned": predict(model, table, protocol)}
+        if pruning is not None:
+            model.base_model.zero_gates_below(pruning.rank.threshold)
+            logits["gate_only"] = predict(model, table, protocol)
+            model.load_adapter(str(files.pruned), "pruned", torch_device=str(device))
+            model.set_adapter("pruned")
+            logits["pruned"] = predict(model, table, protocol)
+    seconds = (time.perf_counter() - begin) / len(logits)
+
+    predictions = write_predictions(files.predictions, _frame(logits, tokens))
+    states = {state: _state(values, tokens.labels) for state, values in logits.items()}
+    environments = {
+        "train": training.environment,
+        "evaluate": environment(started, accelerator=accelerator_name()),
+    }
+    code = {"train": training.code, "evaluate": source_hash("wsa.evaluation")}
+    if pruning is not None:
+        code["prune"] = pruning.code
+    result = records.Result(
+        suite=suite.name,
+        method=method_name,
+        seed=seed,
+        accuracy=states["pruned" if pruning else "unpruned"].accuracy,
+        evaluated_on=protocol.evaluate_on,
+        states=states,
+        rank=pruning.rank if pruning else None,
+        parameters=records.Parameters(
+            total=training.total_parameters,
+            trainable=training.trainable_parameters,
+            head=training.head_parameters,
+            kept=pruning.kept_parameters if pruning else training.trainable_parameters,
+        ),
+        schedule=training.schedule,
+        cost=records.Cost(
+            train_seconds=training.train_seconds,
+            evaluate_seconds=seconds,
+            sentences_per_second=training.sentences_per_second,
+            peak_memory_bytes=training.peak_memory_bytes,
+            peak_memory_of=training.peak_memory_of,
+        ),
+        predictions=predictions,
+        provenance=records.Provenance(
+            configuration=training.configuration,
+            model=training.model,
+            data=training.data,
+            factors=training.factors,
+            code=code,
+            environments=environments,
+        ),
+    )
+    records.write_record(files.result, result)
+    return result
+
+
+def predict(model: nn.Module, table: TokenTable, protocol: Protocol) -> Logits:
+    """The logits of every sentence, in the order of the table: (sentences, 2), float32."""
+    model.eval()
+    logits = np.zeros((len(table.lengths), 2), dtype=np.float32)
+    with torch.inference_mode():
+        for indices in evaluation_batches(table.lengths, protocol):
+            batch = table.batch(indices)
+            del batch["labels"]
+            with torch.autocast(
+                next(model.parameters()).device.type,
+                torch.bfloat16,
+                enabled=protocol.precision == "bfloat16",
+            ):
+                logits[indices] = model(**batch).logits.float().cpu().numpy()
+    return logits
+
+
+def _majority_logits(path: Path, n: int) -> Logits:
+    """The log frequencies of the training labels, for every sentence alike."""
+    counts = np.asarray(json.loads(path.read_text()), dtype=np.float64)
+    return np.tile(np.log((counts + 1) / (counts + 1).sum()).astype(np.float32), (n, 1))
+
+
+def _state(logits: Logits, labels: np.ndarray) -> records.State:
+    if not np.isfinite(logits).all():
+        raise InputError("the model's logits are NaN or infinite")
+    values = torch.from_numpy(logits.astype(np.float64))
+    target = torch.from_numpy(labels.astype(np.int64))
+    return records.State(
+        accuracy=float((logits.argmax(1) == labels).mean()),
+        loss=float(nn.functional.cross_entropy(values, target)),
+        n=len(labels),
+    )
+
+
+def _frame(logits: dict[str, Logits], tokens: Tokens):
+    import pandas as pd
+
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "state": state,
+                    "sentence_id": tokens.ids,
+                    "label": tokens.labels,
+                    "logit_0": values[:, 0],
+                    "logit_1": values[:, 1],
+                }
+            )
+            for state, values in logits.items()
+        ],
+        ignore_index=True,
+    )

@@ -1,0 +1,144 @@
+"""What decides a number besides its inputs: code, versions, processor, threads."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wsa.records import Environment
+
+_ROOT = Path(__file__).parent.parent
+_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@functools.cache
+def source_hash(module: str) -> str:
+    """SHA-256 of what `module` and all project modules it imports compute.
+
+    Comments, formatting and docstrings do not count, so that writing about the code reruns
+    nothing. Imports inside functions count like any other.
+
+    Args:
+        module: dotted name, such as `wsa.training`.
+    """
+    digest = hashlib.sha256()
+    for name, tree in sorted(_reachable(module).items()):
+        digest.update(name.encode() + b"\0" + ast.dump(tree).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _reachable(module: str) -> dict[str, ast.Module]:
+    """The syntax trees, without docstrings, of `module` and what it imports of this project."""
+    found: dict[str, ast.Module] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(name)
+        if name in found or path is None:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found[name] = tree
+        waiting += [".".join(name.split(".")[:-1])] if "." in name else []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        for node in ast.walk(tree):
+            _drop_docstring(node)
+    return found
+
+
+def _module_path(name: str) -> Path | None:
+    if name.split(".")[0] != "wsa":
+        return None
+    path = _ROOT / Path(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _drop_docstring(node: ast.AST) -> None:
+    body = getattr(node, "body", None)
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) or not body:
+        return
+    first = body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        body.pop(0)
+
+
+def environment(started: str, *, accelerator: str | None = None) -> Environment:
+    """Where the calling stage ran; call it when the stage ends.
+
+    Args:
+        started: `now()` at the stage's start.
+        accelerator: the name of the GPU that computed, if one did.
+    """
+    import torch
+
+    commit, clean = _git_state()
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return Environment(
+        versions={"python": platform.python_version(), **versions},
+        processor=_processor(),
+        accelerator=accelerator,
+        threads=torch.get_num_threads(),
+        blas=_blas(),
+        platform=f"{platform.system()} {platform.machine()}",
+        deterministic=accelerator is None,
+        git_commit=commit,
+        git_clean=clean,
+        started=started,
+        finished=now(),
+    )
+
+
+def _blas() -> str:
+    """The linear algebra library and the vector instructions torch chose."""
+    import torch
+
+    text = torch.__config__.show()
+    library = re.search(r"BLAS_INFO=(\w+)", text)
+    return f"{library.group(1) if library else 'unknown'}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"model name\s*:\s*(.+)", text)
+    family = re.search(r"cpu family\s*:\s*(\d+)\nmodel\s*:\s*(\d+)", text)
+    label = name.group(1).strip() if name else platform.machine()
+    return f"{label} (family {family.group(1)}, model {family.group(2)})" if family else label
+
+
+def _git_state() -> tuple[str | None, bool | None]:
+    """The commit of the project's checkout and whether its tracked files are as committed."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(_ROOT), *arguments],
+            capture_output=True, text=True, check=True, timeout=20,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit, git("status", "--porcelain", "--untracked-files=no") == ""
+    except (OSError, subprocess.SubprocessError):
+        return None, None

@@ -1,0 +1,28 @@
+"""JSON schemas of the typed files, for editors and other programs; generated, never edited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from wsa import records
+from wsa.files import write_json
+from wsa.settings import Settings
+from wsa.suite import DataSpec, ModelSpec, Suite
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "config": Settings,
+    "suite": Suite,
+    "model": ModelSpec,
+    "data": DataSpec,
+    "training": records.Training,
+    "pruning": records.Pruning,
+    "result": records.Result,
+}
+
+
+def write_schemas(folder: Path) -> None:
+    """Write `<name>.schema.json` of every typed file into `folder`."""
+    for name, model in _MODELS.items():
+        write_json(folder / f"{name}.schema.json", model.model_json_schema())

@@ -1,0 +1,84 @@
+"""What `config/config.yaml` may say, and which suites that means on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from wsa.devices import gpu_names
+from wsa.errors import InputError
+from wsa.layout import Layout
+from wsa.suite import Strict, Suite, check, load_suite
+
+DEFAULT_SUITE = "minilm-l6_movie-snippets"
+GPU_SUITE = "deberta-v3-base_sst2"
+
+
+class Folders(Strict):
+    """Where things lie, relative to the working directory."""
+
+    config: str = "config"
+    resources: str = "resources"
+    results: str = "results"
+    site: str = "site"
+
+
+class Settings(Strict):
+    """The workflow's configuration."""
+
+    suites: str | list[str] = Field(
+        default="auto",
+        description=f"names of suites; 'auto': {DEFAULT_SUITE}, and {GPU_SUITE} with a GPU",
+    )
+    seeds: int | list[int] | None = Field(
+        default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
+    )
+    allow_cpu: bool = Field(
+        default=False, description="run a suite that wants a GPU on the CPU, however long it takes"
+    )
+    folders: Folders = Folders()
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(**{key: Path(value) for key, value in self.folders.model_dump().items()})
+
+    @property
+    def seed_list(self) -> list[int] | None:
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+def read_settings(raw: dict[str, Any]) -> Settings:
+    """Check the workflow's configuration; raises InputError."""
+    settings = check(Settings, raw, "config/config.yaml (or --config)")
+    if isinstance(settings.seeds, int) and settings.seeds < 1:
+        raise InputError("at least one seed is needed", key="seeds", value=settings.seeds)
+    return settings
+
+
+def choose_suites(settings: Settings) -> tuple[list[Suite], str]:
+    """The suites to run and one line that says which, why, and how to choose otherwise.
+
+    Raises:
+        InputError: for an unknown or broken suite, or one that needs a GPU that is not there.
+    """
+    gpus = gpu_names()
+    if settings.suites == "auto":
+        names = [DEFAULT_SUITE] + ([GPU_SUITE] if gpus else [])
+        why = f"'auto' with {gpus[0]}" if gpus else "'auto' without a GPU"
+    else:
+        names = settings.suites if isinstance(settings.suites, list) else [settings.suites]
+        why = "as configured"
+    suites = [load_suite(name, settings.folders.config, settings.seed_list) for name in names]
+    for suite in suites:
+        if suite.needs_gpu and not gpus and not settings.allow_cpu:
+            raise InputError(
+                f"suite '{suite.name}' wants a GPU and there is none",
+                remedy="run it where there is one, or add --config allow_cpu=true",
+            )
+    line = (
+        f"suites: {', '.join(names)} ({why}); others: --config suites=NAME, "
+        f"see {settings.folders.config}/suites/"
+    )
+    return suites, line
