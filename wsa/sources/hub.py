@@ -1,0 +1,134 @@
+"""Repositories on the Hugging Face hub, at a pinned commit."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal
+
+from wsa.errors import InputError
+from wsa.suite import HubSource
+
+# read when huggingface_hub is imported: a hub that does not answer is an error, not a wait
+os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "15")
+os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
+
+
+def fetch_model(source: HubSource, archives: Path) -> Path:
+    """The folder with the model's files: brought by hand, or in the hub's own cache.
+
+    Raises:
+        InputError: the hub is out of reach or has no such file; names what is missing and how to
+            bring it from another machine.
+    """
+    return _repository(source, "model", archives)
+
+
+def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
+    """A folder with train.parquet and validation.parquet (sentence, label), made below `scratch`.
+
+    Raises:
+        InputError: as `fetch_model`; or the data set lacks a split or a column.
+    """
+    repository = _repository(source, "dataset", archives)
+    # import only here: it takes a second
+    from datasets import load_dataset
+    from datasets.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    folder = scratch / "splits"
+    folder.mkdir()
+    try:
+        splits = load_dataset(str(repository), source.config, cache_dir=str(scratch / "cache"))
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"datasets cannot read it: {error}", file=_name(source), key="source.config",
+            value=source.config,
+        ) from None  # fmt: skip
+    for split in ("train", "validation"):
+        if split not in splits:
+            raise InputError(
+                f"has no split '{split}'", file=_name(source), key="source.config",
+                value=source.config, remedy=f"its splits are {', '.join(splits)}",
+            )  # fmt: skip
+        # other columns (GLUE's idx) are no part of the task
+        columns = [name for name in ("sentence", "label") if name in splits[split].column_names]
+        splits[split].select_columns(columns).to_parquet(folder / f"{split}.parquet")
+    return folder
+
+
+def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: Path) -> Path:
+    """The folder with the repository's files at the pinned commit."""
+    brought = archives / f"{source.id.replace('/', '--')}@{source.revision[:12]}"
+    if brought.is_dir():
+        missing = [
+            pattern
+            for pattern in source.files or ()
+            if not any(
+                fnmatch(path.relative_to(brought).as_posix(), pattern)
+                for path in brought.rglob("*")
+            )
+        ]
+        if missing:
+            raise InputError(
+                f"{_name(source)} lacks {', '.join(missing)}", file=brought,
+                remedy=_bring(source, kind, brought),
+            )  # fmt: skip
+        return brought
+
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    _say(f"looking for {_name(source)} on the Hugging Face hub or in its cache …")
+    start = time.monotonic()
+    try:
+        folder = Path(
+            snapshot_download(
+                source.id,
+                repo_type=kind,
+                revision=source.revision,
+                allow_patterns=list(source.files) if source.files else None,
+            )
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{_name(source)} is out of reach, and {_wanted(source)} is not in the hub's cache "
+            f"here: {type(error).__name__}: {reason}",
+            remedy=_bring(source, kind, brought),
+        ) from None
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    _say(f"have {source.id}: {size / 1e6:.1f} MB in {time.monotonic() - start:.1f} s")
+    return folder
+
+
+def _name(source: HubSource) -> str:
+    return f"{source.id}@{source.revision}"
+
+
+def _wanted(source: HubSource) -> str:
+    return ", ".join(source.files) if source.files else "the repository"
+
+
+def _bring(source: HubSource, kind: str, brought: Path) -> str:
+    """How to fetch the repository on another machine and bring it."""
+    what = " ".join(f"--include '{pattern}'" for pattern in source.files or ())
+    repository = f"--repo-type dataset {source.id}" if kind == "dataset" else source.id
+    where = brought.name
+    folder = (
+        "a model's folder" if kind == "model" else "a folder with train.tsv and validation.tsv"
+    )
+    return (
+        f"on a machine with a network: hf download {repository} {what} "
+        f"--revision {source.revision} --local-dir {where}\n"
+        f"  then bring the folder here as {brought} and run again; "
+        f"or name {folder} that you have: source: {{kind: path, path: …}}"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
