@@ -166,6 +166,7 @@ def _skew(
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a table made while evaluating must serve training as well
 def _relative_positions(
     length: int, buckets: int, max_position: int, device: torch.device
 ) -> Int[Tensor, "1 length length"]:

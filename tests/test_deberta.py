@@ -1,0 +1,247 @@
+"""Compact relative positions against the stock transformers code: values, gradients, dropout."""
+
+import copy
+import statistics
+import time
+import warnings
+
+import peft
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+)
+from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
+
+from wsa.deberta import CompactSelfAttention, compact_relative_positions, optimise
+
+
+def config(**changes) -> DebertaV2Config:
+    """DeBERTa-v3's settings at a small size: 32 buckets, so up to 17 tokens are compact."""
+    settings = {
+        **{"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+        **{"intermediate_size": 48, "max_position_embeddings": 64, "relative_attention": True},
+        **{"position_buckets": 32, "norm_rel_ebd": "layer_norm", "share_att_key": True},
+        **{"pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "type_vocab_size": 0},
+        **{"max_relative_positions": -1, "pooler_hidden_size": 32, "num_labels": 2},
+    }
+    return DebertaV2Config(**(settings | changes))
+
+
+def models(**changes) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """The stock model and a fast copy; position embeddings are large enough to matter."""
+    torch.manual_seed(0)
+    model = DebertaV2ForSequenceClassification(config(**changes))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "LayerNorm" not in name:
+                parameter.mul_(8)
+    return model, optimise(copy.deepcopy(model))
+
+
+def batch(length: int, size: int = 3) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(length)
+    ids = torch.randint(5, 60, (size, length), generator=generator)
+    mask = torch.ones_like(ids)
+    mask[0, (length + 1) // 2 :] = 0
+    return {"input_ids": ids, "attention_mask": mask, "labels": torch.arange(size) % 2}
+
+
+def step(model, inputs, *, train=False, seed=1) -> tuple[torch.Tensor, dict, torch.Tensor]:
+    """Logits, gradients by name, and the random state after one forward and backward."""
+    model.train(train).zero_grad()
+    torch.manual_seed(seed)
+    output = model(**inputs)
+    output.loss.backward()
+    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    return output.logits.detach(), gradients, torch.get_rng_state()
+
+
+def assert_same(slow, fast) -> None:
+    torch.testing.assert_close(fast[0], slow[0], rtol=1e-5, atol=1e-5)
+    assert slow[1].keys() == fast[1].keys() and slow[1]
+    for name, expected in slow[1].items():
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(fast[1][name], expected, rtol=1e-4, atol=1e-5 * scale + 1e-7)
+    assert torch.equal(slow[2], fast[2])
+
+
+def is_compact(model) -> bool:
+    kinds = {type(m) for m in model.modules() if isinstance(m, stock.DisentangledSelfAttention)}
+    return kinds == {CompactSelfAttention}
+
+
+# 17 tokens are the last compact length; from 18 on, buckets are shared and the stock code runs
+@pytest.mark.parametrize("length", [1, 2, 7, 16, 17, 18, 40])
+@pytest.mark.parametrize("train", [False, True])
+def test_logits_gradients_and_dropout_are_the_stock_ones(length, train):
+    slow, fast = models()
+    assert is_compact(fast) and not is_compact(slow)
+    assert_same(step(slow, batch(length), train=train), step(fast, batch(length), train=train))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"share_att_key": False},
+        {"pos_att_type": ["c2p"]},
+        {"pos_att_type": ["p2c"], "share_att_key": False},
+        {"position_buckets": -1},
+        {"position_buckets": -1, "max_relative_positions": 8},
+        {"norm_rel_ebd": "none"},
+        {"conv_kernel_size": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("length", [8, 9])
+def test_every_setting_of_the_architecture(changes, length):
+    slow, fast = models(**changes)
+    assert is_compact(fast)
+    assert_same(step(slow, batch(length), train=True), step(fast, batch(length), train=True))
+
+
+def test_dropout_is_on_in_training():
+    _, fast = models()
+    first, again, other = (step(fast, batch(9), train=True, seed=s)[0] for s in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.allclose(first, other)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_adapters_on_projections_act_on_tokens_and_positions(train):
+    slow, _ = models()
+    lora = peft.LoraConfig(
+        task_type="SEQ_CLS", r=4, target_modules=["query_proj", "key_proj", "value_proj"],
+        modules_to_save=["classifier", "pooler.dense"],
+    )  # fmt: skip
+    slow = peft.get_peft_model(slow, lora)
+    with torch.no_grad():
+        for name, parameter in slow.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(3))
+    fast = copy.deepcopy(slow)
+    optimise(fast.base_model.model)
+    assert is_compact(fast)
+    expected, found = step(slow, batch(9), train=train), step(fast, batch(9), train=train)
+    assert_same(expected, found)
+    assert sum("lora_" in name for name in found[1]) == 2 * 3 * 2
+    merged = fast.merge_and_unload()
+    if not train:
+        torch.testing.assert_close(step(merged, batch(9))[0], expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_autocast_stays_near_float32():
+    slow, fast = models()
+    exact = step(slow, batch(9))[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = [step(model, batch(9))[0].float() for model in (slow, fast)]
+    errors = [(logits - exact).abs().max().item() for logits in rounded]
+    assert 0 < errors[1] < 2 * errors[0] + 1e-3
+
+
+def test_a_long_sentence_evaluated_first_can_be_trained_on():
+    _, fast = models()
+    with torch.inference_mode():
+        fast.eval()(**batch(30))
+    assert step(fast, batch(30))[1]
+
+
+def test_attentions_and_hidden_states_are_still_given():
+    slow, fast = models()
+    asked = batch(9) | {"output_attentions": True, "output_hidden_states": True}
+    expected, found = slow.eval()(**asked), fast.eval()(**asked)
+    for kind in ("attentions", "hidden_states"):
+        assert len(found[kind]) == len(expected[kind])
+        for one, other in zip(found[kind], expected[kind], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_and_names_stay(tmp_path):
+    slow, fast = models()
+    assert list(slow.state_dict()) == list(fast.state_dict())
+    fast.save_pretrained(tmp_path)
+    again = DebertaV2ForSequenceClassification.from_pretrained(tmp_path)
+    assert not is_compact(again)
+    assert torch.equal(step(again, batch(9))[0], step(slow, batch(9))[0])
+
+
+def test_problem_type_is_set_and_the_loss_is_the_same():
+    slow, fast = models()
+    inputs = batch(9)
+    slow.eval(), fast.eval()
+    assert slow.config.problem_type is None
+    assert fast.config.problem_type == "single_label_classification"
+    torch.testing.assert_close(slow(**inputs).loss, fast(**inputs).loss)
+
+
+def test_the_random_state_is_left_alone():
+    torch.manual_seed(5)
+    model = DebertaV2ForSequenceClassification(config())
+    before = torch.get_rng_state()
+    optimise(model)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_other_architectures_are_left_alone():
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    bert = BertForSequenceClassification(
+        BertConfig(vocab_size=20, intermediate_size=8, **small)
+    )  # fmt: skip
+    kinds, problem = [type(m) for m in bert.modules()], bert.config.problem_type
+    assert optimise(bert) is bert
+    assert [type(m) for m in bert.modules()] == kinds and bert.config.problem_type == problem
+    plain = DebertaV2ForSequenceClassification(config(relative_attention=False))
+    assert optimise(plain) is plain and not is_compact(plain)
+
+
+def test_a_model_made_fast_twice_is_made_fast_once():
+    _, fast = models()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert is_compact(optimise(fast))
+
+
+def other_values(self, *arguments):
+    return 2 * original_bias(self, *arguments)
+
+
+def other_arguments(self, states, mask, *, positions=None):
+    return states, None
+
+
+original_bias = stock.DisentangledSelfAttention.disentangled_attention_bias
+
+
+@pytest.mark.parametrize(
+    "method, other",
+    [("disentangled_attention_bias", other_values), ("forward", other_arguments)],
+)
+def test_an_unknown_attention_is_left_as_it_is_with_a_warning(method, other, monkeypatch):
+    monkeypatch.setattr(stock.DisentangledSelfAttention, method, other)
+    model = DebertaV2ForSequenceClassification(config())
+    with pytest.warns(UserWarning, match="transformers .* stock code runs instead"):
+        compact_relative_positions(model)
+    assert not is_compact(model)
+    assert type(model.deberta.encoder) is stock.DebertaV2Encoder
+
+
+@pytest.mark.slow
+def test_half_as_fast_again_at_base_size():
+    base = {
+        "hidden_size": 768,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "pooler_hidden_size": 768,
+    }
+    slow, fast = models(**base, max_position_embeddings=512, position_buckets=256)
+    inputs, ratios = batch(40, size=16), []
+    for _ in range(4):
+        seconds = []
+        for model in (slow, fast):
+            start = time.perf_counter()
+            step(model, inputs, train=True)
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / seconds[1])
+    assert statistics.median(ratios[1:]) > 1.5
