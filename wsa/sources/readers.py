@@ -57,7 +57,7 @@ def _read_split(folder: Path, split: str) -> list[Row]:
 
 
 def _tsv_rows(path: Path) -> Iterator[Row]:
-    """Rows of a tab-separated file without quoting, as GLUE's are: a quote is part of a sentence."""
+    """Rows of a tab-separated file without quoting, as GLUE's are: a quote is just a character."""
     lines = _lines(path)
     _, header = next(lines, (1, ""))
     _check_columns(header.split("\t"), path)
