@@ -49,7 +49,7 @@ def make_suite(
     adapters = {
         "lora": {"peft_type": "LORA", "r": 8, "lora_alpha": 16},
         "spectral_a": {"peft_type": "SPECTRAL", "r": 8},
-        "wsa": {"peft_type": "WSA", "r": 16},
+        "wsa": {"peft_type": "WSA", "r": 16, "gate": "singular_value", "l1": 1e-3},
     }
     titles = {"lora": "LoRA r=8", "spectral_a": "Spectral Adapter r=8", "wsa": "WSA r=16"}
     methods: dict[str, dict] = {

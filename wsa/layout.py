@@ -115,6 +115,14 @@ class Layout:
     def claims_json(self, suite: str) -> Path:
         return self.suite(suite) / "claims.json"
 
+    def findings_json(self, suite: str) -> Path:
+        """What the benchmark found wrong with itself (`evidence.records.Findings`)."""
+        return self.suite(suite) / "findings.json"
+
+    def inference_json(self, suite: str) -> Path:
+        """Measured speed of the merged models (`evidence.records.Inference`); may be missing."""
+        return self.suite(suite) / "inference.json"
+
     # --- the site ---
     @property
     def index_page(self) -> Path:

@@ -199,25 +199,29 @@ class _Claim(Strict):
     id: Name
     sentence: str = Field(description="the claim in its author's words")
     source: str
+    note: str = Field(default="", description="how the sentence was read, where it leaves it open")
 
 
 class ValueClaim(_Claim):
-    """The accuracy of `method` is about `expected`, within `margin` points."""
+    """The accuracy of `method` is about `expected` percent, within `margin` points.
+
+    Judged once in each of `states`; a method without gates has only the state `unpruned`.
+    """
 
     kind: Literal["value"]
     method: Name
-    states: tuple[State, ...] = ("unpruned",)
+    states: tuple[State, ...] = Field(default=("unpruned",), min_length=1)
     expected: Percent
     margin: Annotated[float, Field(gt=0)]
 
 
 class OrderClaim(_Claim):
-    """`better` has a higher accuracy than `worse`."""
+    """`better` has a higher accuracy than `worse`, judged once in each of `states`."""
 
     kind: Literal["order"]
     better: Name
     worse: Name
-    states: tuple[State, ...] = ("unpruned",)
+    states: tuple[State, ...] = Field(default=("unpruned",), min_length=1)
 
 
 class IntervalClaim(_Claim):
@@ -233,7 +237,9 @@ class IntervalClaim(_Claim):
 class RatioClaim(_Claim):
     """A quantity of `method`, divided by that of `reference`, lies between `low` and `high`.
 
-    For `inference_seconds` the reference `base` is the pretrained model without an adapter.
+    `parameters_kept` counts the adapter's parameters, without the head, which is the same in every
+    method. `inference_seconds` is that of the merged model; its reference `base` is the
+    pretrained model without an adapter.
     """
 
     kind: Literal["ratio"]
@@ -243,14 +249,21 @@ class RatioClaim(_Claim):
     low: float = 0.0
     high: float
 
+    @model_validator(mode="after")
+    def _base_has_no_parameters(self) -> RatioClaim:
+        if self.reference == "base" and self.quantity != "inference_seconds":
+            raise ValueError("only inference_seconds can be compared with 'base'")
+        return self
+
 
 class BudgetClaim(_Claim):
-    """All runs of the suite together take at most `limit` seconds on `hardware`."""
+    """All runs of `methods` together take at most `limit` seconds on `hardware`."""
 
     kind: Literal["budget"]
     quantity: Literal["total_seconds"]
     limit: Annotated[float, Field(gt=0)]
-    hardware: str
+    hardware: str = Field(description="part of the accelerator's name, such as 'RTX A6000'")
+    methods: tuple[Name, ...] = Field(default=(), description="default: every method of the suite")
 
 
 Claim = Annotated[
@@ -266,6 +279,7 @@ class Published(Strict):
     accuracy: Percent
     protocol: str
     source: str
+    row: Name | None = Field(default=None, description="the suite's method that is most like it")
 
 
 # --- the suite -----------------------------------------------------------------------------------
@@ -300,13 +314,22 @@ class Suite(Strict):
             if claim.id in seen:
                 raise ValueError(f"claim '{claim.id}' is named twice")
             seen.add(claim.id)
+            names = list(getattr(claim, "methods", ()))
             for key in ("method", "better", "worse", "reference"):
-                name = getattr(claim, key, None)
-                if name is not None and name != "base" and name not in self.methods:
+                named = getattr(claim, key, None)
+                names += [named] if named not in (None, "base") else []
+            for name in names:
+                if name not in self.methods:
                     raise ValueError(
                         f"claim '{claim.id}': unknown method '{name}', "
                         + did_you_mean(name, self.methods)
                     )
+        for number in self.published:
+            if number.row is not None and number.row not in self.methods:
+                raise ValueError(
+                    f"published '{number.method}': unknown row '{number.row}', "
+                    + did_you_mean(number.row, self.methods)
+                )
         return self
 
     @property
