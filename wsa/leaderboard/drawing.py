@@ -1,0 +1,192 @@
+"""Which pictures a suite gets, from its runs and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsa.leaderboard import svg
+from wsa.leaderboard.pictures import (
+    Bar,
+    Line,
+    Mark,
+    Picture,
+    Point,
+    bands,
+    curves,
+    intervals,
+    pareto,
+    ranks,
+)
+from wsa.leaderboard.reading import Run, mean_ranks
+from wsa.suite import Suite
+
+if TYPE_CHECKING:
+    from wsa.leaderboard.rows import Row
+    from wsa.leaderboard.view import SuiteView
+
+MARKERS = "oDs^vPX"
+
+
+@dataclass
+class SuitePictures:
+    """The pictures of a suite's page, by section."""
+
+    key: list[Mark] = field(default_factory=list)
+    first: list[Picture] = field(default_factory=list)
+    costs: list[Picture] = field(default_factory=list)
+    curves: list[Picture] = field(default_factory=list)
+    ranks: list[Picture] = field(default_factory=list)
+    gates: list[Picture] = field(default_factory=list)
+
+
+def suite_pictures(view: SuiteView) -> SuitePictures:
+    """All pictures of a suite's page; none where nothing was measured."""
+    made = SuitePictures()
+    if not view.rows:
+        return made
+    made.key = list({row.name: row.mark for row in view.rows}.values())
+    made.first.append(accuracy_per_seed(view.rows))
+    made.costs.extend(costs(view.rows))
+    if picture := learning(view):
+        made.curves.append(picture)
+    for name, runs in view.results.runs.items():
+        method = view.suite.methods[name]
+        cells = mean_ranks(runs)
+        if cells:
+            seeds = len(runs)
+            made.ranks.append(
+                ranks(
+                    f"rank-{name}", method.title,
+                    f"Directions kept of {method.rank}, mean of {seeds} seed{'s' * (seeds > 1)}.",
+                    cells, method.rank,
+                )
+            )  # fmt: skip
+        if method.gated and runs and (picture := gates(view.mark(name), runs[0])):
+            made.gates.append(picture)
+    return made
+
+
+def accuracy_per_seed(rows: list[Row]) -> Picture:
+    bars = [
+        Bar(
+            row.mark, row.state_label, row.mean, row.low, row.high,
+            [(f"seed {run.seed}", value)
+             for run, value in zip(row.runs, row.accuracies, strict=True)],
+            hollow=not row.headline,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return intervals(
+        "accuracy-per-seed", "Accuracy per seed",
+        "Large marks: means with their 95 % interval; small dots: seeds; hollow: not the state a "
+        "method is quoted for.",
+        bars, "accuracy, %",
+    )  # fmt: skip
+
+
+def costs(rows: list[Row]) -> list[Picture]:
+    trained = [row for row in rows if row.method.kind != "majority" and row.state != "gate_only"]
+
+    def points(cost: str, of: list[Row]) -> list[Point]:
+        return [
+            Point(
+                row.mark, row.state_label, getattr(row, cost), row.mean, row.low, row.high,
+                hollow=not row.headline,
+            )
+            for row in of
+        ]  # fmt: skip
+
+    quoted = [row for row in trained if row.headline]
+    return [
+        pareto(
+            "accuracy-parameters", "Parameters", "Those that a state needs beside the pretrained "
+            "model: all that trained, or those kept after pruning; logarithmic.",
+            points("kept", trained), "parameters", log=True,
+        ),
+        pareto(
+            "accuracy-seconds", "Training time", "Of one run, without loading.",
+            points("seconds", quoted), "seconds", log=False,
+        ),
+        pareto(
+            "accuracy-memory", "Peak memory", "Of one run while it trains.",
+            [
+                Point(p.mark, p.note, p.x / 1e9, p.y, p.low, p.high, p.hollow)
+                for p in points("memory", quoted)
+            ],
+            "GB", log=False,
+        ),
+    ]  # fmt: skip
+
+
+def learning(view: SuiteView) -> Picture | None:
+    lines = []
+    for name, runs in view.results.runs.items():
+        those = [run.curve for run in runs if run.curve is not None and len(run.curve)]
+        those = [curve for curve in those if np.isfinite(curve["loss"]).any()]
+        if not those:
+            continue
+        shortest = min(map(len, those))
+        loss = np.mean([curve["loss"].to_numpy(float)[:shortest] for curve in those], axis=0)
+        lines.append(
+            Line(view.mark(name), those[0]["step"].to_numpy(float)[:shortest], _smooth(loss))
+        )
+    if not lines:
+        return None
+    return curves(
+        "learning", "Learning curves",
+        "Training loss, mean over seeds, smoothed. The seeds lie on the pages of the methods.",
+        lines, ("optimiser step", "training loss"), width=620, height=320,
+    )  # fmt: skip
+
+
+def _smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
+    """A running mean over `share` of the values; windows shrink at the ends."""
+    half = max(int(len(values) * share / 2), 0)
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
+    return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
+
+
+QUANTILES = {"5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
+
+
+def gates(mark: Mark, run: Run) -> Picture | None:
+    """How |g| of all directions moved in one run."""
+    table = run.gates
+    if table is None or table.empty or run.result.rank is None:
+        return None
+    sizes = table.assign(size=table["gate"].abs()).groupby("step")["size"]
+    levels = sizes.quantile(list(QUANTILES.values())).unstack()
+    rank = run.result.rank
+    return bands(
+        f"gates-{run.method}", mark.label,
+        f"|g| of all directions, seed {run.seed}: the median and the ranges that hold half and "
+        f"nine tenths of them. AdamW could move a gate by about Σ lr = "
+        f"{rank.sum_of_learning_rates:.3g}; τ = {rank.threshold:g}.",
+        mark, levels.index.to_numpy(float),
+        {name: levels[q].to_numpy(float) for name, q in QUANTILES.items()},
+        (rank.threshold, f"τ = {rank.threshold:g}"), ("optimiser step", "|g|"),
+    )  # fmt: skip
+
+
+def marks(suite: Suite) -> dict[str, Mark]:
+    """A colour and a marker for every method: gated ones first, controls grey."""
+    methods = suite.methods
+    order = sorted(methods, key=lambda name: not methods[name].gated)
+    result, used = {}, 0
+    for name in order:
+        method = methods[name]
+        if method.kind in ("majority", "head_only"):
+            marker = "x" if method.kind == "majority" else "d"
+            result[name] = Mark(method.title, svg.CONTROL, "control", marker)
+        else:
+            result[name] = Mark(
+                method.title, svg.series(used), f"series-{used % svg.SERIES}",
+                MARKERS[used % len(MARKERS)],
+            )  # fmt: skip
+            used += 1
+    return result

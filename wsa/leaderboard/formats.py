@@ -1,0 +1,109 @@
+"""How numbers and texts are written on the pages; the templates' filters."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import datetime
+
+DASH = "–"
+
+
+def decimals(value: float | None, places: int = 2) -> str:
+    """A number with a true minus sign, or a dash."""
+    return DASH if value is None else f"{value:.{places}f}".replace("-", "\u2212")
+
+
+def signed(value: float | None, places: int = 2) -> str:
+    return DASH if value is None else f"{value:+.{places}f}".replace("-", "\u2212")
+
+
+def count(value: float | None) -> str:
+    """A number of parameters: 1.27 M, 592 k, 87.
+
+    >>> count(1_270_000), count(592_130), count(87)
+    ('1.27\\xa0M', '592\\xa0k', '87')
+    """
+    if value is None:
+        return DASH
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}\u00a0{unit}"
+    return f"{value:.0f}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: 0.4 s, 81 s, 12 min 5 s, 2 h 3 min."""
+    if value is None:
+        return DASH
+    if value < 10:
+        return f"{value:.1f}\u00a0s"
+    whole = round(value)
+    if whole < 120:
+        return f"{whole}\u00a0s"
+    if whole < 7200:
+        return f"{whole // 60}\u00a0min {whole % 60}\u00a0s"
+    return f"{whole // 3600}\u00a0h {whole % 3600 // 60}\u00a0min"
+
+
+def memory(value: float | None) -> str:
+    """Bytes in GB or MB (powers of ten)."""
+    if value is None:
+        return DASH
+    return f"{value / 1e9:.2f}\u00a0GB" if value >= 1e9 else f"{value / 1e6:.0f}\u00a0MB"
+
+
+def rate(value: float | None) -> str:
+    """A learning rate or another small number, in its shortest form."""
+    return DASH if value is None else f"{value:g}".replace("-", "\u2212")
+
+
+def date(value: str) -> str:
+    """An ISO 8601 time as '1 January 2026, 10:05 UTC'; anything else as it is."""
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def plain(value: object) -> str:
+    """A value of a configuration as a person writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {plain(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple | set):
+        return ", ".join(plain(item) for item in value) or "none"
+    return str(value)
+
+
+def printable(text: object) -> str:
+    """`text` without the control characters that HTML forbids."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", str(text))
+
+
+def shell(word: object) -> str:
+    return shlex.quote(str(word))
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+
+def latex(text: object) -> str:
+    """`text` with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(letter, letter) for letter in printable(text))
+
+
+FILTERS = {
+    "decimals": decimals, "signed": signed, "count": count, "seconds": seconds, "memory": memory,
+    "rate": rate, "date": date, "plain": plain, "printable": printable, "shell": shell,
+    "latex": latex,
+}  # fmt: skip

@@ -1,0 +1,133 @@
+"""Puts the site together: reads each suite once, draws, fills the templates, writes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from wsa.files import atomic_folder, write_text
+from wsa.layout import Layout
+from wsa.leaderboard import drawing, formats
+from wsa.leaderboard.reading import SuiteResults, read_suite
+from wsa.leaderboard.rows import Row
+from wsa.leaderboard.view import SuiteView, gaps_of
+from wsa.suite import Suite
+
+SITE_NAME = "Weighted Spectral Adapter, measured"
+QUESTION = "Does the Weighted Spectral Adapter do what was claimed for it?"
+STATIC = Path(__file__).parent / "static"
+
+
+def render(suites: Sequence[Suite], layout: Layout) -> None:
+    """Write the whole site below `layout.site`.
+
+    A suite without results is shown as not measured, with the command that measures it. Pages of
+    a suite replace its earlier ones; nothing else below `layout.site` is touched.
+
+    Args:
+        suites: in the order in which they are shown.
+        layout: where results and data lie and where the site goes.
+    """
+    views = [SuiteView(read_suite(suite, layout)) for suite in suites]
+    site = _Site(views)
+    with atomic_folder(layout.site / "static") as folder:
+        for file in sorted(STATIC.iterdir()):
+            shutil.copyfile(file, folder / file.name)
+    for view in views:
+        with atomic_folder(layout.suite_page(view.suite.name).parent) as folder:
+            site.write_suite(view, folder)
+    site.write_front(layout.site)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The common scale of the intervals drawn in a table's rows, in percent."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Where `value` lies, 0 to 1."""
+        return (value - self.low) / (self.high - self.low)
+
+
+def _scale(rows: Sequence[Row]) -> Scale | None:
+    import math
+
+    values = [v for row in rows for v in (row.low, row.high, *row.accuracies) if v is not None]
+    if not values:
+        return None
+    return Scale(max(math.floor(min(values)), 0), min(math.ceil(max(values)) + 0.0, 100) or 1)
+
+
+class _Site:
+    """The templates, and what all pages share."""
+
+    def __init__(self, views: Sequence[SuiteView]) -> None:
+        self.views = views
+        self.templates = Environment(
+            loader=PackageLoader("wsa.leaderboard"),
+            autoescape=lambda name: name is None or name.endswith(".html"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.filters |= formats.FILTERS
+        self.templates.globals |= {
+            "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
+            "shown": views,
+        }  # fmt: skip
+
+    def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
+        """Fill `template` and write it to `path`, which lies `root` below the site."""
+        text = self.templates.get_template(template).render(root=root, here=here, **context)
+        write_text(path, text)
+
+    def write_front(self, folder: Path) -> None:
+        rows = [row for view in self.views for row in view.rows]
+        self.page(
+            folder / "index.html", "index.html", "", "front", suites=self.views, rows=rows,
+            scale=_scale(rows), options=_options(rows),
+            gaps=[gap for view in self.views for gap in gaps_of(view)],
+        )  # fmt: skip
+
+    def write_suite(self, view: SuiteView, folder: Path) -> None:
+        rows = view.rows
+        self.page(
+            folder / "index.html", "suite.html", "../", view.suite.name, suite=view, rows=rows,
+            scale=_scale(rows), options=_options(rows), sentences=view.sentences,
+            pictures=drawing.suite_pictures(view), runs=view.results.all_runs,
+            run_methods=[(name, name) for name, runs in view.results.runs.items() if runs],
+            gaps=gaps_of(view), provenance=view.provenance, downloads=[],
+        )  # fmt: skip
+        for run in view.results.all_runs:
+            target = folder / "runs" / run.method / f"seed-{run.seed}.json"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.files.result, target)
+
+
+def _options(rows: Sequence[Row]) -> dict[str, list[tuple[str, str]]]:
+    """What the leaderboard can be filtered by."""
+    return {
+        "suite": list(dict.fromkeys((row.suite.name, row.suite.title) for row in rows)),
+        "family": [(family, family) for family in dict.fromkeys(row.family for row in rows)],
+        "state": [("headline", "the quoted state"), ("other", "the other states")]
+        if any(not row.headline for row in rows)
+        else [],
+        "hardware": [(h, h) for h in dict.fromkeys(h for row in rows for h in row.hardware)],
+    }
+
+
+def _version() -> str:
+    try:
+        return version("weighted-spectral-adapter")
+    except PackageNotFoundError:  # run from a source tree
+        return "from source"
+
+
+__all__ = ["SuiteResults", "render"]

@@ -1,0 +1,150 @@
+// Tables that sort, filter and remember their view in the page's address. Nothing else.
+"use strict";
+(() => {
+  document.documentElement.classList.add("js");
+
+  const address = () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+  const remember = (changes) => {
+    const state = address();
+    for (const [key, value] of Object.entries(changes)) {
+      if (value) state.set(key, value); else state.delete(key);
+    }
+    const text = state.toString();
+    history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
+    for (const link of document.querySelectorAll("a.view-link")) link.href = location.href;
+  };
+
+  const value = (cell) => {
+    const raw = cell.dataset.value ?? cell.textContent.trim();
+    if (raw === "" || raw === "–") return null;
+    const number = Number(raw);
+    return Number.isNaN(number) ? raw.toLowerCase() : number;
+  };
+  const compare = (a, b) => {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    return String(a).localeCompare(String(b), "en", { numeric: true });
+  };
+
+  function interactive(table) {
+    const id = table.id;
+    const body = table.tBodies[0];
+    const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    const original = [...body.rows];
+    const controls = document.querySelector(`.controls[data-for="${id}"]`);
+    const count = document.querySelector(`.count[data-for="${id}"]`);
+    const key = (name) => `${id}.${name}`;
+
+    function sort(name, direction) {
+      const index = heads.findIndex((head) => head.dataset.column === name);
+      for (const head of heads) if (head.hasAttribute("aria-sort")) head.setAttribute("aria-sort", "none");
+      let rows = original;
+      if (index >= 0) {
+        const sign = direction === "ascending" ? 1 : -1;
+        heads[index].setAttribute("aria-sort", direction);
+        rows = original.map((row, place) => ({ row, place, value: value(row.cells[index]) }))
+          .sort((a, b) => {
+            if (a.value === null || b.value === null) {
+              return (a.value === null) - (b.value === null) || a.place - b.place;
+            }
+            return sign * compare(a.value, b.value) || a.place - b.place;
+          })
+          .map((entry) => entry.row);
+      }
+      body.append(...rows);
+    }
+
+    for (const head of heads) {
+      if (!head.hasAttribute("aria-sort")) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const now = head.getAttribute("aria-sort");
+        const first = head.dataset.first || "descending";
+        const other = first === "descending" ? "ascending" : "descending";
+        const next = now === "none" ? first : now === first ? other : "none";
+        remember({ [key("sort")]: next === "none" ? "" : `${head.dataset.column}:${next}` });
+        apply();
+      });
+    }
+
+    function filter(state) {
+      const words = (state.get(key("find")) || "").toLowerCase().split(/\s+/).filter(Boolean);
+      const chosen = [...(controls?.querySelectorAll("select") ?? [])]
+        .map((select) => [select.name, state.get(key(select.name)) || ""])
+        .filter(([, wanted]) => wanted);
+      let shown = 0;
+      for (const row of original) {
+        const text = (row.dataset.find ?? row.textContent).toLowerCase();
+        const keep = words.every((word) => text.includes(word)) &&
+          chosen.every(([name, wanted]) => (row.dataset[name] ?? "").split("\u001f").includes(wanted));
+        row.hidden = !keep;
+        shown += keep;
+      }
+      if (count) count.textContent = `${shown} of ${original.length} rows`;
+    }
+
+    function columns(state) {
+      const hidden = new Set((state.get(key("hide")) ?? table.dataset.hide ?? "").split(","));
+      heads.forEach((head, index) => {
+        const hide = hidden.has(head.dataset.column);
+        if (hide === head.hidden) return;
+        head.hidden = hide;
+        for (const row of original) row.cells[index].hidden = hide;
+      });
+      for (const box of controls?.querySelectorAll("input[type=checkbox]") ?? []) {
+        box.checked = !hidden.has(box.value);
+      }
+    }
+
+    function apply() {
+      const state = address();
+      const [name, direction] = (state.get(key("sort")) || ":").split(":");
+      columns(state);
+      sort(name, direction === "ascending" ? "ascending" : "descending");
+      filter(state);
+      for (const select of controls?.querySelectorAll("select") ?? []) {
+        select.value = state.get(key(select.name)) || "";
+      }
+      const search = controls?.querySelector("input[type=search]");
+      if (search && document.activeElement !== search) search.value = state.get(key("find")) || "";
+    }
+
+    controls?.addEventListener("input", (event) => {
+      const input = event.target;
+      if (input.type === "checkbox") {
+        const boxes = [...controls.querySelectorAll("input[type=checkbox]")];
+        const hidden = boxes.filter((box) => !box.checked).map((box) => box.value).join(",");
+        remember({ [key("hide")]: hidden === (table.dataset.hide ?? "") ? "" : hidden || "none" });
+      } else {
+        remember({ [key(input.type === "search" ? "find" : input.name)]: input.value });
+      }
+      apply();
+    });
+    controls?.querySelector("button.reset")?.addEventListener("click", () => {
+      const mine = [...address().keys()].filter((name) => name.startsWith(`${id}.`));
+      remember(Object.fromEntries(mine.map((name) => [name, ""])));
+      const search = controls.querySelector("input[type=search]");
+      if (search) search.value = "";
+      apply();
+    });
+    addEventListener("hashchange", apply);
+    apply();
+  }
+
+  for (const table of document.querySelectorAll("table.interactive")) interactive(table);
+
+  for (const link of document.querySelectorAll("a.view-link")) {
+    link.href = location.href;
+    link.addEventListener("click", (event) => {
+      if (!navigator.clipboard) return;
+      event.preventDefault();
+      const words = link.textContent;
+      navigator.clipboard.writeText(link.href).then(
+        () => { link.textContent = "Address copied"; setTimeout(() => { link.textContent = words; }, 1500); },
+        () => { link.textContent = "Copy the address bar"; },
+      );
+    });
+  }
+})();
