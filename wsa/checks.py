@@ -6,12 +6,11 @@ from wsa.errors import InputError, did_you_mean
 from wsa.files import write_json
 from wsa.layout import Layout
 from wsa.models import attach, load_pretrained
-from wsa.provenance import now
 from wsa.suite import Suite
 
 
 def check_suite(suite: Suite, layout: Layout) -> None:
-    """Attach every method to the model once; writes the time of the check.
+    """Attach every method to the model once, and write down what was found fit.
 
     Raises:
         InputError: naming the method, for an unknown PEFT type or argument, a rank larger than a
@@ -38,4 +37,5 @@ def check_suite(suite: Suite, layout: Layout) -> None:
             attach(model, method, suite.model, layout.factors, suite.largest_rank)
         except (InputError, ValueError) as error:
             raise InputError(f"{error}", file=suite.name, key=f"methods.{name}") from error
-    write_json(layout.checked(suite.name), {"suite": suite.name, "checked": now()})
+    fit = {name: suite.run_digest(name) for name in suite.methods}
+    write_json(layout.checked(suite.name), {"suite": suite.name, "methods": fit})

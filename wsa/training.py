@@ -25,7 +25,7 @@ from wsa.sources import verify
 from wsa.suite import Method, Protocol, Suite
 from wsa.tokens import load_tokens
 
-_GATE_PARAMETERS = ("spectral_gate", "spectral_score")
+_GATE_PARAMETERS = ("spectral_gate", "spectral_scale")
 _LOGGED_POINTS = 100  # rows of a curve
 _GATE_POINTS = 20  # of which this many also keep every gate
 

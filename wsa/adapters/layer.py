@@ -23,10 +23,10 @@ class SpectralLayer(BaseTunerLayer):
 
     For a weight of shape (out, in) and rank r: `spectral_U` (out, r), `spectral_S` (r,) and
     `spectral_V` (r, in) are frozen; `spectral_A_U` (out, r), `spectral_A_V` (r, in) and, for a
-    gated adapter, `spectral_gate` (r,) train; gate "product" has `spectral_score` (r,) besides.
+    gated adapter, `spectral_gate` (r,) train; gate "product" has `spectral_scale` (r,) besides.
     """
 
-    adapter_layer_names = ("spectral_A_U", "spectral_A_V", "spectral_gate", "spectral_score")
+    adapter_layer_names = ("spectral_A_U", "spectral_A_V", "spectral_gate", "spectral_scale")
     other_param_names = ("spectral_U", "spectral_S", "spectral_V", "r", "spectral_config")
 
     def __init__(self, base_layer: nn.Module) -> None:
@@ -39,7 +39,7 @@ class SpectralLayer(BaseTunerLayer):
         self.spectral_A_U = nn.ParameterDict()
         self.spectral_A_V = nn.ParameterDict()
         self.spectral_gate = nn.ParameterDict()
-        self.spectral_score = nn.ParameterDict()
+        self.spectral_scale = nn.ParameterDict()
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
         self.out_features, self.in_features = self._weight().shape
@@ -80,7 +80,7 @@ class SpectralLayer(BaseTunerLayer):
             start = torch.zeros if gate == "singular_value" else torch.ones
             self.spectral_gate[adapter_name] = nn.Parameter(start(r, **new))
         if gate == "product":
-            self.spectral_score[adapter_name] = nn.Parameter(torch.zeros(r, **new))
+            self.spectral_scale[adapter_name] = nn.Parameter(torch.zeros(r, **new))
         self.r[adapter_name] = r
         self.spectral_config[adapter_name] = config
         self.set_adapter(self.active_adapters)
@@ -115,7 +115,7 @@ class SpectralLayer(BaseTunerLayer):
         else:
             scale = self.gates(adapter_name)
             if gate == "product":
-                scale = scale * F.softsign(self.spectral_score[adapter_name])
+                scale = scale * F.softsign(self.spectral_scale[adapter_name])
             c = S * (1 + scale)
             d = S if config.subtract_base else torch.zeros_like(S)
             A_V_or_more = c[:, None] * A_V + (c - d)[:, None] * V

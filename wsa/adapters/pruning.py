@@ -23,7 +23,7 @@ _DIRECTION_AXIS = {
     "spectral_V": 0,
     "spectral_A_V": 0,
     "spectral_gate": 0,
-    "spectral_score": 0,
+    "spectral_scale": 0,
 }
 _PREFIX = "base_model.model."
 

@@ -1,0 +1,110 @@
+# The configuration, checked before anything runs, and what the rules ask of it.
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+import wsa
+from wsa.devices import gpu_names
+from wsa.errors import InputError
+from wsa.files import sha256_file, sha256_json
+from wsa.provenance import source_hash
+from wsa.settings import choose_suites, read_settings
+
+# rules call the `wsa` that is installed beside the running snakemake
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+try:
+    SETTINGS = read_settings(config)
+    _chosen, _line = choose_suites(SETTINGS)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+if workflow.is_main_process:  # jobs read this file again
+    print(_line, file=sys.stderr)
+
+LAYOUT = SETTINGS.layout
+SUITES = {suite.name: suite for suite in _chosen}
+MODELS = {suite.model.name: suite.model for suite in _chosen}
+DATA = {suite.data.name: suite.data for suite in _chosen}
+RESULTS = [
+    LAYOUT.run(suite.name, method, seed).result
+    for suite in SUITES.values()
+    for method, seed in suite.runs()
+]
+GPUS = 1 if gpu_names() else 0  # what a run asks for; 0 leaves a CPU's cores free to run side by side
+
+# the options of every command that are not the default
+WSA = "wsa " + " ".join(
+    f"--{folder} {path}"
+    for folder, path in SETTINGS.folders.model_dump().items()
+    if path != getattr(type(LAYOUT)(), folder).as_posix()
+)
+SEEDS = f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
+RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
+
+
+wildcard_constraints:
+    suite="|".join(map(re.escape, SUITES)),
+    method="[A-Za-z0-9_.+-]+",
+    seed="[0-9]+",
+    model="|".join(map(re.escape, MODELS)),
+    data="|".join(map(re.escape, DATA)),
+
+
+def digest(value):
+    """A hash of a typed piece of configuration: a rule whose params hold it reruns with it."""
+    return sha256_json(value.model_dump(mode="json"))
+
+
+def run_digest(wildcards):
+    return SUITES[wildcards.suite].run_digest(wildcards.method)
+
+
+def tokens_of(wildcards):
+    suite = SUITES[wildcards.suite]
+    return LAYOUT.tokens(suite.model.name, suite.data.name)
+
+
+def model_of(wildcards):
+    return LAYOUT.model(SUITES[wildcards.suite].model.name) / "source.json"
+
+
+def factors_of(wildcards):
+    suite = SUITES[wildcards.suite]
+    if not suite.method(wildcards.method).spectral:
+        return []
+    return LAYOUT.factor_index(suite.model.name, suite.largest_rank)
+
+
+def pruning_of(wildcards):
+    run = LAYOUT.run(wildcards.suite, wildcards.method, wildcards.seed)
+    gated = SUITES[wildcards.suite].method(wildcards.method).gated
+    return [run.pruning, run.pruned] if gated else []
+
+
+def threads_of(wildcards):
+    return SUITES[wildcards.suite].protocol.threads
+
+
+def results_of(wildcards):
+    suite = SUITES[wildcards.suite]
+    return [LAYOUT.run(suite.name, method, seed).result for method, seed in suite.runs()]
+
+
+def matching(methods):
+    """A pattern for these methods' names; one that matches nothing if there are none."""
+    return "|".join(map(re.escape, sorted(methods))) or "(?!)"
+
+
+_FULL = {n for s in SUITES.values() for n, m in s.methods.items() if m.kind == "full"}
+MATCH_FULL = matching(_FULL)
+MATCH_KEPT = matching({n for s in SUITES.values() for n in s.methods} - _FULL)
+
+
+def template_hash():
+    """Changes with any file the pages are made from."""
+    folder = Path(wsa.__file__).parent / "leaderboard"
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc"))
+    return sha256_json({p.name: sha256_file(p) for p in files})

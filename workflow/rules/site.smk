@@ -1,0 +1,24 @@
+# The pages, from the files of the other stages alone.
+
+
+localrules:
+    site,
+
+
+rule site:
+    input:
+        RESULTS,
+        [LAYOUT.table_csv(suite) for suite in SUITES],
+        [LAYOUT.claims_json(suite) for suite in SUITES],
+        [LAYOUT.findings_json(suite) for suite in SUITES],
+    output:
+        LAYOUT.index_page,
+        [LAYOUT.suite_page(suite) for suite in SUITES],
+    params:
+        suites=[digest(suite) for suite in SUITES.values()],
+        code=source_hash("wsa.leaderboard"),
+        templates=template_hash(),
+    log:
+        "logs/site.log",
+    shell:
+        "{WSA} site {SEEDS} " + " ".join(SUITES) + " 2>&1 | tee {log}"

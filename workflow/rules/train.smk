@@ -1,0 +1,40 @@
+# One run is one method with one seed.
+
+
+rule train:
+    input:
+        tokens_of,
+        model_of,
+        factors_of,
+        # ancient: a suite that is checked again trains nothing again
+        ancient(LAYOUT.checked("{suite}")),
+    output:
+        RUN.training,
+        RUN.curve,
+        RUN.gates,
+        trained=directory(RUN.trained),
+    params:
+        configuration=run_digest,
+        code=source_hash("wsa.training"),
+    wildcard_constraints:
+        method=MATCH_KEPT,
+    threads: threads_of
+    resources:
+        gpu=GPUS,
+    log:
+        "logs/train/{suite}/{method}/seed-{seed}.log",
+    shell:
+        "{WSA} train {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
+
+
+# The weights of full fine-tuning are as large as the model: they go once they are evaluated.
+use rule train as train_full with:
+    output:
+        RUN.training,
+        RUN.curve,
+        RUN.gates,
+        trained=temp(directory(RUN.trained)),
+    wildcard_constraints:
+        method=MATCH_FULL,
+    log:
+        "logs/train_full/{suite}/{method}/seed-{seed}.log",
