@@ -19,6 +19,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import scipy
 import scipy.linalg
 import torch
 from jaxtyping import Float
@@ -221,7 +222,7 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
             "model": spec.name,
             "rank": rank,
             **ALGORITHM,
-            "torch": torch.__version__,
+            "versions": {"torch": torch.__version__, "scipy": scipy.__version__},
             "threads": torch.get_num_threads(),
             "seconds": round(time.perf_counter() - started, 3),
             "digest": cache.digest(module["key"] for module in modules.values()),
