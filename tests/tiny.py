@@ -13,9 +13,20 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-GOOD = "wonderful moving brilliant delightful superb touching clever graceful".split()
-BAD = "dreadful boring awful clumsy tedious painful stupid hollow".split()
-NOUNS = "film story actor script ending director comedy scene drama camera".split()
+GOOD = ["wonderful", "moving", "brilliant", "delightful", "superb", "touching", "clever", "witty"]
+BAD = ["dreadful", "boring", "awful", "clumsy", "tedious", "painful", "stupid", "hollow"]
+NOUNS = [
+    "film",
+    "story",
+    "actor",
+    "script",
+    "ending",
+    "director",
+    "comedy",
+    "scene",
+    "plot",
+    "cast",
+]
 TEMPLATES = (
     "the {noun} is {word} and {word2}",
     "a {word} , {word2} {noun}",

@@ -75,7 +75,7 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
                 origin = hub.fetch_data(spec.source, scratch, layout.archives)
             case "path":
                 origin = path.fetch(spec.source)
-        data = readers.read(spec.reader, origin)
+        data = _read(spec, origin, scratch)
         for split, rows in data.items():
             _write_split(staging / f"{split}.parquet", rows)
         train = {row.sentence for row in data["train"]}
@@ -156,6 +156,20 @@ def _check_model(folder: Path, names: set[str]) -> None:
 
 
 # --- data ----------------------------------------------------------------------------------------
+
+
+def _read(spec: DataSpec, origin: Path, scratch: Path) -> readers.Data:
+    """The rows of a data set; a fault in a passing file is told of the data set instead."""
+    try:
+        return readers.read(spec.reader, origin)
+    except InputError as error:
+        if not Path(error.file or ".").is_relative_to(scratch):
+            raise
+        raise InputError(
+            error.problem, file=f"data set '{spec.name}'",
+            key=" ".join(filter(None, [Path(error.file).name, error.key])),
+            value=error.value, remedy=error.remedy,
+        ) from None  # fmt: skip
 
 
 def _write_split(path: Path, rows: list[readers.Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import time
 from fnmatch import fnmatch
@@ -11,10 +11,6 @@ from typing import Literal
 
 from wsa.errors import InputError
 from wsa.suite import HubSource
-
-# read when huggingface_hub is imported: a hub that does not answer is an error, not a wait
-os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "15")
-os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
 
 
 def fetch_model(source: HubSource, archives: Path) -> Path:
@@ -30,8 +26,11 @@ def fetch_model(source: HubSource, archives: Path) -> Path:
 def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
     """A folder with train.parquet and validation.parquet (sentence, label), made below `scratch`.
 
+    With `source.files` the splits are told by the files' names, as the hub itself does; without,
+    the whole repository is fetched and its card says which files `source.config` has.
+
     Raises:
-        InputError: as `fetch_model`; or the data set lacks a split or a column.
+        InputError: as `fetch_model`; or the data set lacks a split.
     """
     repository = _repository(source, "dataset", archives)
     # import only here: it takes a second
@@ -39,20 +38,27 @@ def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
     from datasets.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    folder = scratch / "splits"
-    folder.mkdir()
+    # only the wanted files: datasets reads the card, where one is, and misses all other files
+    wanted = scratch / "repository"
+    for path in repository.rglob("*"):
+        name = path.relative_to(repository).as_posix()
+        if path.is_file() and any(fnmatch(name, pattern) for pattern in source.files or "*"):
+            (wanted / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, wanted / name)
     try:
-        splits = load_dataset(str(repository), source.config, cache_dir=str(scratch / "cache"))
+        splits = load_dataset(str(wanted), source.config, cache_dir=str(scratch / "cache"))
     except (ValueError, OSError) as error:
         raise InputError(
             f"datasets cannot read it: {error}", file=_name(source), key="source.config",
             value=source.config,
         ) from None  # fmt: skip
+    folder = scratch / "splits"
+    folder.mkdir()
     for split in ("train", "validation"):
         if split not in splits:
             raise InputError(
-                f"has no split '{split}'", file=_name(source), key="source.config",
-                value=source.config, remedy=f"its splits are {', '.join(splits)}",
+                f"has no split '{split}'", file=_name(source), key="source",
+                remedy=f"its splits are {', '.join(splits)}; name other files or another config",
             )  # fmt: skip
         # other columns (GLUE's idx) are no part of the task
         columns = [name for name in ("sentence", "label") if name in splits[split].column_names]
@@ -80,11 +86,12 @@ def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: 
         return brought
 
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     _say(f"looking for {_name(source)} on the Hugging Face hub or in its cache …")
     start = time.monotonic()
     try:
+        # a hub that does not answer is an error, not a wait: huggingface_hub gives a request ten
+        # seconds and tries it six times. With all files in its cache it asks nobody.
         folder = Path(
             snapshot_download(
                 source.id,
@@ -93,11 +100,11 @@ def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: 
                 allow_patterns=list(source.files) if source.files else None,
             )
         )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # of the hub, of its http client, of the disk
+        reason = next(iter(str(error).splitlines()), "")
         raise InputError(
-            f"{_name(source)} is out of reach, and {_wanted(source)} is not in the hub's cache "
-            f"here: {type(error).__name__}: {reason}",
+            f"{_name(source)} is out of reach, and {_wanted(source)} are not all in the hub's "
+            f"cache here: {type(error).__name__}: {reason}",
             remedy=_bring(source, kind, brought),
         ) from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -110,7 +117,7 @@ def _name(source: HubSource) -> str:
 
 
 def _wanted(source: HubSource) -> str:
-    return ", ".join(source.files) if source.files else "the repository"
+    return ", ".join(source.files) if source.files else "its files"
 
 
 def _bring(source: HubSource, kind: str, brought: Path) -> str:
@@ -118,9 +125,7 @@ def _bring(source: HubSource, kind: str, brought: Path) -> str:
     what = " ".join(f"--include '{pattern}'" for pattern in source.files or ())
     repository = f"--repo-type dataset {source.id}" if kind == "dataset" else source.id
     where = brought.name
-    folder = (
-        "a model's folder" if kind == "model" else "a folder with train.tsv and validation.tsv"
-    )
+    folder = "a model's folder" if kind == "model" else "a folder with train.tsv and validation.tsv"
     return (
         f"on a machine with a network: hf download {repository} {what} "
         f"--revision {source.revision} --local-dir {where}\n"

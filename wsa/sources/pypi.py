@@ -48,11 +48,10 @@ def _archive(source: PypiSource, archives: Path) -> Path:
         if sha256_file(path) == source.sha256:
             return path
         _say(f"{path} is not the file with sha256 {source.sha256[:12]}…: downloading it again")
-    requirement = f"{source.package}=={source.version}"
-    _say(f"downloading {source.file} ({requirement}) from the package index …")
+    _say(f"downloading {source.file} from the package index …")
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        _pip_download(source, Path(folder))
+        _pip_download(source, Path(folder), archives)
         with atomic_path(path) as temporary:
             shutil.copyfile(Path(folder) / source.file, temporary)
     megabytes = path.stat().st_size / 1e6
@@ -60,45 +59,41 @@ def _archive(source: PypiSource, archives: Path) -> Path:
     return path
 
 
-def _pip_download(source: PypiSource, folder: Path) -> None:
+def _pip_download(source: PypiSource, folder: Path, archives: Path) -> None:
     """Let pip put the archive into `folder`, by hash.
 
     A requirement with a hash makes pip refuse another file before it opens it; that matters for
     a source distribution, whose setup.py pip runs to learn its metadata.
     """
+    pinned = f"{source.package}=={source.version}"
     form = "--only-binary" if source.file.endswith(".whl") else "--no-binary"
     requirements = folder / "requirements.txt"
-    requirements.write_text(
-        f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n", encoding="utf-8"
-    )
+    requirements.write_text(f"{pinned} --hash=sha256:{source.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--progress-bar", "off"]
     command += ["--disable-pip-version-check", "--no-deps", form, source.package]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    here = (
-        f"on a machine with a network: pip download --no-deps {form} {source.package} "
-        f"{source.package}=={source.version}; bring {source.file} to the folder "
-        "resources/archives here and run again"
-    )
     if "DO NOT MATCH THE HASHES" in done.stderr:
         raise InputError(
-            f"the package index has another {source.package}=={source.version} than the "
-            f"configuration names (sha256 {source.sha256})",
-            file=source.file,
-            remedy="check `sha256` and `file` in the configuration and which index pip uses",
-        )
+            f"the package index has a {pinned} with another sha256 than the configuration names",
+            file=source.file, key="source.sha256", value=source.sha256,
+            remedy="compare with the index's own page, and check which index pip uses: "
+            "pip config list",
+        )  # fmt: skip
     if done.returncode:
         reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise InputError(
-            f"pip cannot download {source.package}=={source.version}: "
-            + " ".join(reason or done.stderr.splitlines()[-1:]),
+            f"pip cannot download {pinned}: {' '.join(reason) or done.stderr.strip()}",
             file=source.file,
-            remedy=here,
+            remedy="python -m ensurepip"
+            if "No module named pip" in done.stderr
+            else f"on a machine with a network: pip download --no-deps {form} {source.package} "
+            f"{pinned}; then bring {source.file} here into {archives} and run again",
         )
     if not (folder / source.file).is_file():
         came = sorted(path.name for path in folder.iterdir() if path != requirements)
         raise InputError(
-            f"{source.package}=={source.version} is not called so on the package index",
+            f"the package index has {pinned} under another name",
             key="source.file", value=source.file, remedy=f"file: {', '.join(came)}",
         )  # fmt: skip
 

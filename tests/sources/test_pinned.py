@@ -1,0 +1,65 @@
+"""The embedded sources themselves, from the package index: the numbers that their files state."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from wsa.errors import InputError
+from wsa.layout import Layout
+from wsa.records import read_record
+from wsa.sources import SourceRecord, fetch_data, fetch_model, verify
+from wsa.suite import DataSpec, ModelSpec, check, read_yaml
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def spec(kind, path):
+    return check(kind, read_yaml(CONFIG / path), path)
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory) -> Layout:
+    return Layout(resources=tmp_path_factory.mktemp("resources"))
+
+
+def fetched(fetch, *arguments):
+    try:
+        return fetch(*arguments)
+    except InputError as error:
+        if "pip cannot download" in error.problem:
+            pytest.skip(f"no package index here: {error.problem}")
+        raise
+
+
+def test_every_pinned_source_is_valid():
+    for path in sorted((CONFIG / "models").glob("*.yaml")):
+        assert spec(ModelSpec, path.relative_to(CONFIG)).name == path.stem
+    for path in sorted((CONFIG / "data").glob("*.yaml")):
+        assert spec(DataSpec, path.relative_to(CONFIG)).name == path.stem
+
+
+@pytest.mark.slow
+def test_the_rated_film_sentences(layout):
+    path = fetched(fetch_data, spec(DataSpec, "data/movie-snippets.yaml"), layout)
+    splits = read_record(path, SourceRecord).splits
+    # Hutto & Gilbert's 10,605 sentences without the neutral ones
+    assert sum(counts.positive for counts in splits.values()) == 4_982
+    assert sum(counts.negative for counts in splits.values()) == 5_061
+    assert splits["validation"].positive + splits["validation"].negative == 872
+    tables = [pd.read_parquet(path.parent / f"{split}.parquet") for split in splits]
+    assert not set(tables[0]["sentence"]) & set(tables[1]["sentence"])
+
+
+@pytest.mark.slow
+def test_minilm_loads_as_a_classifier_with_a_new_head(layout):
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    folder = fetched(fetch_model, spec(ModelSpec, "models/minilm-l6.yaml"), layout).parent
+    verify(folder)
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=2, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    )
+    assert loading["missing_keys"] == {"classifier.weight", "classifier.bias"}
+    assert not loading["unexpected_keys"]
+    assert sum(value.numel() for value in model.bert.parameters()) == 22_713_216
