@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ from wsa.leaderboard.pictures import (
     pareto,
     ranks,
 )
-from wsa.leaderboard.reading import Run, mean_ranks
+from wsa.leaderboard.reading import mean_ranks
 from wsa.suite import Suite
 
 if TYPE_CHECKING:
@@ -52,21 +52,41 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
     made.costs.extend(costs(view.rows))
     if picture := learning(view):
         made.curves.append(picture)
-    for name, runs in view.results.runs.items():
-        method = view.suite.methods[name]
-        cells = mean_ranks(runs)
-        if cells:
-            seeds = len(runs)
-            made.ranks.append(
-                ranks(
-                    f"rank-{name}", method.title,
-                    f"Directions kept of {method.rank}, mean of {seeds} seed{'s' * (seeds > 1)}.",
-                    cells, method.rank,
-                )
-            )  # fmt: skip
-        if method.gated and runs and (picture := gates(view.mark(name), runs[0])):
+    for name in view.results.runs:
+        if picture := rank_map(view, name):
+            made.ranks.append(picture)
+        if picture := gates(view, name):
             made.gates.append(picture)
     return made
+
+
+def rank_and_gates(view: SuiteView, name: str) -> list[Picture]:
+    """What a method's own page shows of its gates."""
+    return [picture for picture in (rank_map(view, name), gates(view, name)) if picture]
+
+
+def rank_map(view: SuiteView, name: str) -> Picture | None:
+    """Effective rank by layer and projection, mean over a method's seeds."""
+    runs, method = view.results.runs[name], view.suite.methods[name]
+    cells = mean_ranks(runs)
+    if not cells:
+        return None
+    return ranks(
+        f"rank-{slug(name)}", f"Effective rank of {method.title}",
+        f"Directions kept of {method.rank}, by layer and projection; mean of {len(runs)} "
+        f"seed{'s' * (len(runs) > 1)}.",
+        cells, method.rank,
+    )  # fmt: skip
+
+
+def differences_of(view: SuiteView, name: str) -> Picture | None:
+    """A method against every other, from the table of comparisons."""
+    return None
+
+
+def slug(name: str) -> str:
+    """A method's name as part of an identifier that CSS can select."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 def accuracy_per_seed(rows: list[Row]) -> Picture:
@@ -124,6 +144,8 @@ def costs(rows: list[Row]) -> list[Picture]:
 def learning(view: SuiteView) -> Picture | None:
     lines = []
     for name, runs in view.results.runs.items():
+        if view.suite.methods[name].kind == "majority":
+            continue
         those = [run.curve for run in runs if run.curve is not None and len(run.curve)]
         those = [curve for curve in those if np.isfinite(curve["loss"]).any()]
         if not those:
@@ -142,20 +164,43 @@ def learning(view: SuiteView) -> Picture | None:
     )  # fmt: skip
 
 
+def learning_by_seed(view: SuiteView, name: str) -> Picture | None:
+    """The learning curve of every seed of a method; a run's page makes its own stand out."""
+    if view.suite.methods[name].kind == "majority":
+        return None
+    lines = []
+    for run in view.results.runs[name]:
+        if run.curve is None or not np.isfinite(run.curve["loss"]).any():
+            continue
+        mark = replace(view.mark(name), label=f"seed {run.seed}")
+        steps, loss = run.curve["step"].to_numpy(float), run.curve["loss"].to_numpy(float)
+        lines.append(Line(mark, steps, _smooth(loss), group=f"seed-{run.seed}"))
+    if not lines:
+        return None
+    return curves(
+        f"curve-{slug(name)}", "Learning curves",
+        "Training loss of every seed, smoothed.", lines, ("optimiser step", "training loss"),
+    )  # fmt: skip
+
+
 def _smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
     """A running mean over `share` of the values; windows shrink at the ends."""
     half = max(int(len(values) * share / 2), 0)
     total = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
-    return (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)
+    first, last = np.maximum(index - half, 0), np.minimum(index + half + 1, len(values))
+    return (total[last] - total[first]) / (last - first)
 
 
 QUANTILES = {"5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
 
 
-def gates(mark: Mark, run: Run) -> Picture | None:
-    """How |g| of all directions moved in one run."""
+def gates(view: SuiteView, name: str) -> Picture | None:
+    """How |g| of all directions moved in a method's first run."""
+    runs, mark = view.results.runs[name], view.mark(name)
+    if not runs or not view.suite.methods[name].gated:
+        return None
+    run = runs[0]
     table = run.gates
     if table is None or table.empty or run.result.rank is None:
         return None
@@ -163,7 +208,7 @@ def gates(mark: Mark, run: Run) -> Picture | None:
     levels = sizes.quantile(list(QUANTILES.values())).unstack()
     rank = run.result.rank
     return bands(
-        f"gates-{run.method}", mark.label,
+        f"gates-{slug(name)}", f"Gates of {mark.label}",
         f"|g| of all directions, seed {run.seed}: the median and the ranges that hold half and "
         f"nine tenths of them. AdamW could move a gate by about Σ lr = "
         f"{rank.sum_of_learning_rates:.3g}; τ = {rank.threshold:g}.",

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from wsa.leaderboard import svg
+from wsa.leaderboard.formats import count
 
 LABEL = 26  # characters of a method's title that fit beside an axis
 
@@ -148,6 +150,8 @@ def pareto(
         ax = fig.subplots()
         if log:
             ax.set_xscale("log")
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+            ax.xaxis.set_minor_formatter(NullFormatter())
         ax.grid(axis="both")
         best = sorted((points[i].x, points[i].y) for i in on_front)
         if best:

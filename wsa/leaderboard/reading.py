@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsa.errors import InputError
+from wsa.evidence.records import Claims, Finding, Findings
 from wsa.layout import Layout, RunFiles
 from wsa.records import Result, read_record
-from wsa.suite import Method, Suite
+from wsa.suite import Suite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,11 +37,9 @@ class Run:
         return self.result.method
 
     @property
-    def hardware(self) -> str:
-        """Where the run was trained."""
-        environments = self.result.provenance.environments
-        where = environments.get("train") or next(iter(environments.values()), None)
-        return (where.accelerator or where.processor) if where else "unknown"
+    def path(self) -> str:
+        """The record, relative to the suite's folder of results, as the evidence names it."""
+        return f"runs/{self.method}/seed-{self.seed}/result.json"
 
     @cached_property
     def curve(self) -> pd.DataFrame | None:
@@ -83,15 +83,6 @@ def _parquet(path: Path) -> pd.DataFrame | None:
         return None
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The runs of one method, with the method."""
-
-    name: str
-    method: Method
-    runs: list[Run]
-
-
 @dataclass
 class SuiteResults:
     """A suite with all that was measured on it; empty where nothing was."""
@@ -99,11 +90,14 @@ class SuiteResults:
     suite: Suite
     layout: Layout
     runs: dict[str, list[Run]] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
+    claims: Claims | None = None
+    findings: Sequence[Finding] = ()
+    table: dict[str, dict[str, str]] = field(default_factory=dict)
+    comparisons: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def measured(self) -> bool:
-        return any(self.runs.values())
+        return self.claims is not None and any(self.runs.values())
 
     @property
     def all_runs(self) -> list[Run]:
@@ -147,6 +141,12 @@ class Agreement:
     seeds: list[int]
     right: np.ndarray  # (sentences, methods): number of seeds that are right
 
+    def first(self, count: int) -> Agreement:
+        """Of the first `count` methods only."""
+        return Agreement(
+            self.ids, self.labels, self.methods[:count], self.seeds[:count], self.right[:, :count]
+        )
+
     @cached_property
     def mostly(self) -> np.ndarray:
         """(sentences, methods): whether more than half of the seeds are right."""
@@ -184,19 +184,36 @@ def agreement(runs: dict[str, list[Run]]) -> Agreement | None:
 
 
 def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
-    """All runs of `suite` that are there and whole, by method, in the suite's order."""
-    results = SuiteResults(suite, layout)
+    """All that was measured of `suite`: its evidence, and the runs that are there and whole.
+
+    A suite whose evidence was not made has no results, whatever runs there are.
+    """
+    results = SuiteResults(suite, layout, {name: [] for name in suite.methods})
+    if not layout.claims_json(suite.name).exists():
+        return results
+    results.claims = read_record(layout.claims_json(suite.name), Claims)
+    if layout.findings_json(suite.name).exists():
+        results.findings = read_record(layout.findings_json(suite.name), Findings).findings
+    results.table = {row["method"]: row for row in _csv(layout.table_csv(suite.name))}
+    results.comparisons = _csv(layout.comparisons_csv(suite.name))
     for name in suite.methods:
-        results.runs[name] = []
         for seed in suite.seeds:
             files = layout.run(suite.name, name, seed)
             if not files.result.exists():
                 continue
             try:
                 results.runs[name].append(Run(files, read_record(files.result, Result)))
-            except InputError as error:
-                results.unreadable.append(str(error))
+            except InputError:
+                continue  # the findings say so
     return results
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table the evidence wrote; none where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def place(module: str) -> tuple[str, str]:

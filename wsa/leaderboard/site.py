@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from wsa import evidence
+from wsa.evidence.records import Calibration
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import drawing, formats
 from wsa.leaderboard.reading import SuiteResults, read_suite
-from wsa.leaderboard.rows import Row
+from wsa.leaderboard.rows import Row, scale_of
+from wsa.leaderboard.contexts import compare_context, method_context, run_context
+from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.view import SuiteView, gaps_of
+from wsa.records import read_record
 from wsa.suite import Suite
 
 SITE_NAME = "Weighted Spectral Adapter, measured"
@@ -42,27 +46,6 @@ def render(suites: Sequence[Suite], layout: Layout) -> None:
         with atomic_folder(layout.suite_page(view.suite.name).parent) as folder:
             site.write_suite(view, folder)
     site.write_front(layout.site)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The common scale of the intervals drawn in a table's rows, in percent."""
-
-    low: float
-    high: float
-
-    def place(self, value: float) -> float:
-        """Where `value` lies, 0 to 1."""
-        return (value - self.low) / (self.high - self.low)
-
-
-def _scale(rows: Sequence[Row]) -> Scale | None:
-    import math
-
-    values = [v for row in rows for v in (row.low, row.high, *row.accuracies) if v is not None]
-    if not values:
-        return None
-    return Scale(max(math.floor(min(values)), 0), min(math.ceil(max(values)) + 0.0, 100) or 1)
 
 
 class _Site:
@@ -92,23 +75,39 @@ class _Site:
         rows = [row for view in self.views for row in view.rows]
         self.page(
             folder / "index.html", "index.html", "", "front", suites=self.views, rows=rows,
-            scale=_scale(rows), options=_options(rows),
+            scale=scale_of(rows), options=_options(rows),
             gaps=[gap for view in self.views for gap in gaps_of(view)],
         )  # fmt: skip
+        self.page(folder / "reading.html", "reading.html", "", "reading", calibration=_calibration())
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
-        rows = view.rows
+        rows, name = view.rows, view.suite.name
         self.page(
-            folder / "index.html", "suite.html", "../", view.suite.name, suite=view, rows=rows,
-            scale=_scale(rows), options=_options(rows), sentences=view.sentences,
+            folder / "index.html", "suite.html", "../", name, suite=view, rows=rows,
+            scale=scale_of(rows), options=_options(rows), sentences=view.sentences,
             pictures=drawing.suite_pictures(view), runs=view.results.all_runs,
             run_methods=[(name, name) for name, runs in view.results.runs.items() if runs],
-            gaps=gaps_of(view), provenance=view.provenance, downloads=[],
+            gaps=gaps_of(view), provenance=view.provenance,
+            downloads=write_downloads(view, folder / "downloads", self.templates),
         )  # fmt: skip
-        for run in view.results.all_runs:
-            target = folder / "runs" / run.method / f"seed-{run.seed}.json"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run.files.result, target)
+        self.page(
+            folder / "compare.html", "compare.html", "../", name, suite=view,
+            **compare_context(view),
+        )  # fmt: skip
+        for method in view.suite.methods:
+            path = folder / "methods" / f"{method}.html"
+            seeds = drawing.learning_by_seed(view, method)
+            self.page(
+                path, "method.html", "../../", name, suite=view, scale=scale_of(rows),
+                **method_context(view, method, seeds),
+            )  # fmt: skip
+            for run in view.results.runs[method]:
+                path = folder / "runs" / method / f"seed-{run.seed}.html"
+                self.page(
+                    path, "run.html", "../../../", name, suite=view,
+                    **run_context(view, run, seeds),
+                )  # fmt: skip
+                shutil.copyfile(run.files.result, path.with_suffix(".json"))
 
 
 def _options(rows: Sequence[Row]) -> dict[str, list[tuple[str, str]]]:
@@ -121,6 +120,12 @@ def _options(rows: Sequence[Row]) -> dict[str, list[tuple[str, str]]]:
         else [],
         "hardware": [(h, h) for h in dict.fromkeys(h for row in rows for h in row.hardware)],
     }
+
+
+def _calibration() -> Calibration | None:
+    """The engine's published calibration, where it was measured."""
+    path = Path(evidence.__file__).parent / "calibration.json"
+    return read_record(path, Calibration) if path.exists() else None
 
 
 def _version() -> str:

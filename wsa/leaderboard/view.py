@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from wsa.evidence.records import Finding, Judgement
 from wsa.leaderboard.drawing import marks
 from wsa.leaderboard.pictures import Mark
 from wsa.leaderboard.reading import Run, SuiteResults
-from wsa.leaderboard.rows import Row, rows_of
-from wsa.suite import Suite
+from wsa.leaderboard.rows import STATES, Row, rows_of
+from wsa.suite import Claim, Suite
 
 
 @dataclass(frozen=True)
@@ -23,24 +24,31 @@ class Gap:
 
 @dataclass(frozen=True)
 class ClaimedLine:
-    """A line of the table of claimed, published and measured accuracies, in percent."""
+    """A method's claimed, published and measured accuracies, in percent."""
 
-    method: str
+    name: str
+    title: str
     claimed: float | None
-    published: float | None
-    source: str
-    row: Row | None
-    here: bool
+    published: Sequence[float]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True)
-class ClaimView:
-    id: str
-    sentence: str
-    source: str
-    verdict: str
-    text: str
-    runs: Sequence[Run] = ()
+class Judged:
+    """A claim in one state: its verdict, what is published on it, the runs it rests on."""
+
+    claim: Claim
+    judgement: Judgement | None
+    published: Sequence[float]
+    runs: Sequence[Run]
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict if self.judgement else "not measured"
+
+    @property
+    def state(self) -> str:
+        return STATES[self.judgement.state] if self.judgement and self.judgement.state else ""
 
 
 class SuiteView:
@@ -65,39 +73,61 @@ class SuiteView:
 
     @property
     def sentences(self) -> int:
-        """In the evaluation set."""
-        first = self.results.all_runs[0].result
-        return next(iter(first.states.values())).n
+        """In the evaluation set; 0 where nothing was measured."""
+        runs = self.results.all_runs
+        return next(iter(runs[0].result.states.values())).n if runs else 0
 
     @cached_property
-    def claims(self) -> list[ClaimView]:
-        return [
-            ClaimView(claim.id, claim.sentence, claim.source, "not measured", "")
-            for claim in self.suite.claims
-        ]
-
-    @cached_property
-    def findings(self) -> list:
-        return []
+    def claims(self) -> list[list[Judged]]:
+        """Every claim with its judgements: one, or one for each state it is judged in."""
+        by_path = {run.path: run for run in self.results.all_runs}
+        found = self.results.claims
+        judged = {one.claim.id: one.judgements for one in found.claims} if found else {}
+        claims = []
+        for claim in self.suite.claims:
+            known = []
+            if claim.kind == "value":
+                known = [p.accuracy for p in self.suite.published if p.row == claim.method]
+            claims.append(
+                [
+                    Judged(
+                        claim, one, known,
+                        [by_path[path] for path in one.runs if path in by_path] if one else [],
+                    )
+                    for one in judged.get(claim.id) or [None]
+                ]
+            )  # fmt: skip
+        return claims
 
     @property
-    def answer(self) -> list[ClaimView]:
-        return self.claims
+    def verdicts(self) -> list[tuple[str, int]]:
+        """How often each verdict was reached, the decided ones first."""
+        words = [one.verdict for several in self.claims for one in several]
+        order = ["supported", "contradicted", "undecided", "not measured"]
+        return [(word, words.count(word)) for word in order if word in words]
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        return self.results.findings
 
     @cached_property
     def claimed_lines(self) -> list[ClaimedLine]:
+        """The methods that have a claimed or a published accuracy."""
+        claimed = {c.method: c.expected for c in self.suite.claims if c.kind == "value"}
         lines = []
-        for claim in self.suite.claims:
-            if claim.kind == "value":
-                for state in claim.states:
-                    row = self.row(claim.method, state)
-                    title = self.suite.methods[claim.method].title
-                    title += f", {row.state_label}" if row and row.state_label else ""
-                    lines.append(ClaimedLine(title, claim.expected, None, "", row, True))
-        for known in self.suite.published:
-            source = f"{known.protocol}; {known.source}"
-            lines.append(ClaimedLine(known.method, None, known.accuracy, source, None, False))
-        return lines
+        for name, method in self.suite.methods.items():
+            published = [p.accuracy for p in self.suite.published if p.row == name]
+            if name in claimed or published:
+                rows = [row for row in self.rows if row.name == name and row.state != "gate_only"]
+                lines.append(ClaimedLine(name, method.title, claimed.get(name), published, rows))
+        return sorted(lines, key=lambda line: -(line.claimed or 0))
+
+    @property
+    def claims_below_published(self) -> bool:
+        """Whether every claimed accuracy lies below every published one."""
+        claimed = [claim.expected for claim in self.suite.claims if claim.kind == "value"]
+        published = [known.accuracy for known in self.suite.published]
+        return bool(claimed and published) and max(claimed) < min(published)
 
     def row(self, method: str, state: str) -> Row | None:
         return next((r for r in self.rows if r.name == method and r.state == state), None)

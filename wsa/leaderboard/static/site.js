@@ -78,7 +78,7 @@
       for (const row of original) {
         const text = (row.dataset.find ?? row.textContent).toLowerCase();
         const keep = words.every((word) => text.includes(word)) &&
-          chosen.every(([name, wanted]) => (row.dataset[name] ?? "").split("\u001f").includes(wanted));
+          chosen.every(([name, wanted]) => (row.dataset[name] ?? "").split("\n").includes(wanted));
         row.hidden = !keep;
         shown += keep;
       }
@@ -129,8 +129,13 @@
       if (search) search.value = "";
       apply();
     });
-    addEventListener("hashchange", apply);
-    apply();
+    const show = () => {
+      apply();
+      const mine = [...address().keys()].some((name) => name.startsWith(`${id}.`));
+      if (mine) (controls ?? table).scrollIntoView();
+    };
+    addEventListener("hashchange", show);
+    show();
   }
 
   for (const table of document.querySelectorAll("table.interactive")) interactive(table);

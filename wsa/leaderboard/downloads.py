@@ -1,0 +1,42 @@
+"""The files a reader can take along: the DAG's tables as they are, and a table for a paper."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment
+
+from wsa.files import write_text
+
+if TYPE_CHECKING:
+    from wsa.leaderboard.view import SuiteView
+
+
+def write_downloads(
+    view: SuiteView, folder: Path, templates: Environment
+) -> list[tuple[str, str]]:
+    """Copy the suite's tables into `folder` and write `table.tex`; (file, words) of each."""
+    layout, name = view.results.layout, view.suite.name
+    made = []
+    for path, words in (
+        (layout.table_csv(name), "Leaderboard (CSV)"),
+        (layout.table_md(name), "Leaderboard (Markdown)"),
+        (None, "Leaderboard (LaTeX, booktabs)"),
+        (layout.runs_csv(name), "Every run (CSV)"),
+        (layout.comparisons_csv(name), "Every pair of methods (CSV)"),
+        (layout.claims_json(name), "Claims and verdicts (JSON)"),
+        (layout.findings_json(name), "Findings (JSON)"),
+        (layout.inference_json(name), "Inference speed (JSON)"),
+    ):
+        if path is None:
+            if view.rows:
+                text = templates.get_template("table.tex").render(view=view, rows=view.rows)
+                write_text(folder / "table.tex", text)
+                made.append(("table.tex", words))
+        elif path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / path.name)
+            made.append((path.name, words))
+    return made
