@@ -2,6 +2,10 @@
 configfile: "config/config.yaml"
 
 
+# used with --sdm apptainer only; docs/clusters.md says how it is built
+container: "wsa.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/factors.smk"

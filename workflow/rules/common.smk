@@ -1,5 +1,4 @@
 # The configuration, checked before anything runs, and what the rules ask of it.
-import os
 import re
 import sys
 from pathlib import Path
@@ -10,11 +9,12 @@ import wsa
 from wsa.devices import gpu_names
 from wsa.errors import InputError
 from wsa.files import sha256_file, sha256_json
+from wsa.layout import Layout
 from wsa.provenance import source_hash
 from wsa.settings import choose_suites, read_settings
 
 # rules call the `wsa` that is installed beside the running snakemake
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
     SETTINGS = read_settings(config)
@@ -33,15 +33,22 @@ RESULTS = [
     for suite in SUITES.values()
     for method, seed in suite.runs()
 ]
-GPUS = 1 if gpu_names() else 0  # what a run asks for; 0 leaves a CPU's cores free to run side by side
+GPUS = (
+    1 if gpu_names() else 0
+)  # what a run asks for; 0 leaves a CPU's cores free to run side by side
 
-# the options of every command that are not the default
-WSA = "wsa " + " ".join(
-    f"--{folder} {path}"
-    for folder, path in SETTINGS.folders.model_dump().items()
-    if path != getattr(type(LAYOUT)(), folder).as_posix()
+# the command and those of its options that are not the default
+WSA = " ".join(
+    ["wsa"]
+    + [
+        f"--{folder} {path}"
+        for folder, path in SETTINGS.folders.model_dump().items()
+        if path != str(getattr(Layout(), folder))
+    ]
 )
-SEEDS = f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
+SEEDS = (
+    f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
+)
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
 
 
@@ -90,7 +97,9 @@ def threads_of(wildcards):
 
 def results_of(wildcards):
     suite = SUITES[wildcards.suite]
-    return [LAYOUT.run(suite.name, method, seed).result for method, seed in suite.runs()]
+    return [
+        LAYOUT.run(suite.name, method, seed).result for method, seed in suite.runs()
+    ]
 
 
 def matching(methods):
@@ -106,5 +115,7 @@ MATCH_KEPT = matching({n for s in SUITES.values() for n in s.methods} - _FULL)
 def template_hash():
     """Changes with any file the pages are made from."""
     folder = Path(wsa.__file__).parent / "leaderboard"
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc"))
+    files = sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")
+    )
     return sha256_json({p.name: sha256_file(p) for p in files})

@@ -11,13 +11,14 @@ rule evaluate:
     output:
         RUN.result,
         RUN.predictions,
-    params:
-        configuration=run_digest,
-        code=source_hash("wsa.evaluation"),
+    log:
+        "logs/evaluate/{suite}/{method}/seed-{seed}.log",
     threads: threads_of
     resources:
         gpu=GPUS,
-    log:
-        "logs/evaluate/{suite}/{method}/seed-{seed}.log",
+    params:
+        wsa=WSA,
+        configuration=run_digest,
+        code=source_hash("wsa.evaluation"),
     shell:
-        "{WSA} evaluate {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
+        "{params.wsa} evaluate {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

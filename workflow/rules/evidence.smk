@@ -15,10 +15,12 @@ rule aggregate:
         LAYOUT.comparisons_csv("{suite}"),
         LAYOUT.claims_json("{suite}"),
         LAYOUT.findings_json("{suite}"),
-    params:
-        suite=lambda wildcards: digest(SUITES[wildcards.suite]),
-        code=source_hash("wsa.evidence.verdicts"),
     log:
         "logs/aggregate/{suite}.log",
+    params:
+        wsa=WSA,
+        seeds=SEEDS,
+        suite=lambda wildcards: digest(SUITES[wildcards.suite]),
+        code=source_hash("wsa.evidence.verdicts"),
     shell:
-        "{WSA} aggregate {wildcards.suite} {SEEDS} 2>&1 | tee {log}"
+        "{params.wsa} aggregate {wildcards.suite} {params.seeds} 2>&1 | tee {log}"

@@ -6,15 +6,16 @@ rule factors:
         LAYOUT.model("{model}") / "source.json",
     output:
         LAYOUT.factor_index("{model}", "{rank}"),
-    params:
-        targets=lambda wildcards: list(MODELS[wildcards.model].target_modules),
-        code=source_hash("wsa.factors"),
-    wildcard_constraints:
-        rank="[0-9]+",
     log:
         "logs/factors/{model}_r{rank}.log",
+    wildcard_constraints:
+        rank="[0-9]+",
+    params:
+        wsa=WSA,
+        targets=lambda wildcards: list(MODELS[wildcards.model].target_modules),
+        code=source_hash("wsa.factors"),
     shell:
-        "{WSA} factors {wildcards.model} {wildcards.rank} 2>&1 | tee {log}"
+        "{params.wsa} factors {wildcards.model} {wildcards.rank} 2>&1 | tee {log}"
 
 
 rule check:
@@ -22,19 +23,21 @@ rule check:
         model_of,
         lambda wildcards: (
             LAYOUT.factor_index(
-                SUITES[wildcards.suite].model.name, SUITES[wildcards.suite].largest_rank
+                SUITES[wildcards.suite].model.name,
+                SUITES[wildcards.suite].largest_rank,
             )
             if SUITES[wildcards.suite].largest_rank
             else []
         ),
     output:
         LAYOUT.checked("{suite}"),
+    log:
+        "logs/check/{suite}.log",
     params:
+        wsa=WSA,
         methods=lambda wildcards: {
             name: SUITES[wildcards.suite].run_digest(name)
             for name in SUITES[wildcards.suite].methods
         },
-    log:
-        "logs/check/{suite}.log",
     shell:
-        "{WSA} check {wildcards.suite} 2>&1 | tee {log}"
+        "{params.wsa} check {wildcards.suite} 2>&1 | tee {log}"

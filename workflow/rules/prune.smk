@@ -8,9 +8,10 @@ rule prune:
     output:
         RUN.pruning,
         directory(RUN.pruned),
-    params:
-        code=source_hash("wsa.pruning"),
     log:
         "logs/prune/{suite}/{method}/seed-{seed}.log",
+    params:
+        wsa=WSA,
+        code=source_hash("wsa.pruning"),
     shell:
-        "{WSA} prune {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
+        "{params.wsa} prune {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

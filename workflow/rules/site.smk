@@ -14,11 +14,14 @@ rule site:
     output:
         LAYOUT.index_page,
         [LAYOUT.suite_page(suite) for suite in SUITES],
+    log:
+        "logs/site.log",
     params:
+        wsa=WSA,
+        seeds=SEEDS,
+        names=list(SUITES),
         suites=[digest(suite) for suite in SUITES.values()],
         code=source_hash("wsa.leaderboard"),
         templates=template_hash(),
-    log:
-        "logs/site.log",
     shell:
-        "{WSA} site {SEEDS} " + " ".join(SUITES) + " 2>&1 | tee {log}"
+        "{params.wsa} site {params.seeds} {params.names} 2>&1 | tee {log}"

@@ -9,23 +9,25 @@ localrules:
 rule fetch_model:
     output:
         LAYOUT.model("{model}") / "source.json",
-    params:
-        source=lambda wildcards: digest(MODELS[wildcards.model].source),
     log:
         "logs/fetch_model/{model}.log",
+    params:
+        wsa=WSA,
+        source=lambda wildcards: digest(MODELS[wildcards.model].source),
     shell:
-        "{WSA} fetch-model {wildcards.model} 2>&1 | tee {log}"
+        "{params.wsa} fetch-model {wildcards.model} 2>&1 | tee {log}"
 
 
 rule fetch_data:
     output:
         LAYOUT.data("{data}") / "source.json",
-    params:
-        source=lambda wildcards: digest(DATA[wildcards.data]),
     log:
         "logs/fetch_data/{data}.log",
+    params:
+        wsa=WSA,
+        source=lambda wildcards: digest(DATA[wildcards.data]),
     shell:
-        "{WSA} fetch-data {wildcards.data} 2>&1 | tee {log}"
+        "{params.wsa} fetch-data {wildcards.data} 2>&1 | tee {log}"
 
 
 rule tokenise:
@@ -34,9 +36,10 @@ rule tokenise:
         LAYOUT.data("{data}") / "source.json",
     output:
         LAYOUT.tokens("{model}", "{data}"),
-    params:
-        code=source_hash("wsa.tokens"),
     log:
         "logs/tokenise/{model}__{data}.log",
+    params:
+        wsa=WSA,
+        code=source_hash("wsa.tokens"),
     shell:
-        "{WSA} tokenise {wildcards.model} {wildcards.data} 2>&1 | tee {log}"
+        "{params.wsa} tokenise {wildcards.model} {wildcards.data} 2>&1 | tee {log}"

@@ -13,18 +13,19 @@ rule train:
         RUN.curve,
         RUN.gates,
         trained=directory(RUN.trained),
-    params:
-        configuration=run_digest,
-        code=source_hash("wsa.training"),
+    log:
+        "logs/train/{suite}/{method}/seed-{seed}.log",
     wildcard_constraints:
         method=MATCH_KEPT,
     threads: threads_of
     resources:
         gpu=GPUS,
-    log:
-        "logs/train/{suite}/{method}/seed-{seed}.log",
+    params:
+        wsa=WSA,
+        configuration=run_digest,
+        code=source_hash("wsa.training"),
     shell:
-        "{WSA} train {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
+        "{params.wsa} train {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
 
 
 # The weights of full fine-tuning are as large as the model: they go once they are evaluated.
@@ -34,7 +35,7 @@ use rule train as train_full with:
         RUN.curve,
         RUN.gates,
         trained=temp(directory(RUN.trained)),
-    wildcard_constraints:
-        method=MATCH_FULL,
     log:
         "logs/train_full/{suite}/{method}/seed-{seed}.log",
+    wildcard_constraints:
+        method=MATCH_FULL,

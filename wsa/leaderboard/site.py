@@ -53,6 +53,7 @@ class _Site:
 
     def __init__(self, views: Sequence[SuiteView]) -> None:
         self.views = views
+        self.scales = {view.suite.name: scale_of(view.rows) for view in views}
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -75,7 +76,7 @@ class _Site:
         rows = [row for view in self.views for row in view.rows]
         self.page(
             folder / "index.html", "index.html", "", "front", suites=self.views, rows=rows,
-            scale=scale_of(rows), options=_options(rows),
+            scales=self.scales, options=_options(rows),
             gaps=[gap for view in self.views for gap in gaps_of(view)],
         )  # fmt: skip
         self.page(folder / "reading.html", "reading.html", "", "reading", calibration=_calibration())
@@ -84,7 +85,7 @@ class _Site:
         rows, name = view.rows, view.suite.name
         self.page(
             folder / "index.html", "suite.html", "../", name, suite=view, rows=rows,
-            scale=scale_of(rows), options=_options(rows), sentences=view.sentences,
+            scales={name: self.scales[name]}, options=_options(rows), sentences=view.sentences,
             pictures=drawing.suite_pictures(view), runs=view.results.all_runs,
             run_methods=[(name, name) for name, runs in view.results.runs.items() if runs],
             gaps=gaps_of(view), provenance=view.provenance,
@@ -98,7 +99,7 @@ class _Site:
             path = folder / "methods" / f"{method}.html"
             seeds = drawing.learning_by_seed(view, method)
             self.page(
-                path, "method.html", "../../", name, suite=view, scale=scale_of(rows),
+                path, "method.html", "../../", name, suite=view, scale=self.scales[name],
                 **method_context(view, method, seeds),
             )  # fmt: skip
             for run in view.results.runs[method]:
