@@ -1,0 +1,164 @@
+"""The real workflow on a tiny suite: what runs, what reruns, what stays."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_project import ROOT, edit_yaml, make_project, snakemake
+
+RUNS = "results/tiny/runs"
+
+
+def jobs(output: str) -> dict[str, int]:
+    """What snakemake's job table announces: rule → number of jobs."""
+    table = output.split("Job stats:", 1)[-1].split("total", 1)[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def predictions(project: Path, method: str, seed: int) -> str:
+    return json.loads((project / RUNS / method / f"seed-{seed}/result.json").read_text())[
+        "predictions"
+    ]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A project whose whole workflow has run once."""
+    folder = make_project(tmp_path_factory.mktemp("workflow"))
+    snakemake(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_one_command_ends_with_the_page_and_every_result(project):
+    assert "<html" in (project / "site/index.html").read_text()
+    assert (project / "site/tiny/index.html").exists()
+    results = sorted(project.glob(f"{RUNS}/*/seed-*/result.json"))
+    assert len(results) == 6 * 2
+    table = (project / "results/tiny/table.md").read_text()
+    assert "±" in table and "n=2" in table.replace(" ", "").replace("(", "")
+    # the weights of full fine-tuning are gone, those of adapters stay
+    assert not (project / RUNS / "full/seed-0/trained").exists()
+    assert (project / RUNS / "lora/seed-0/trained/adapter_model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_second_run_has_nothing_to_do(project):
+    assert "Nothing to be done" in snakemake(project)
+
+
+@pytest.mark.slow
+def test_the_users_own_command_works_without_a_gpu(project):
+    assert "Nothing to be done" in snakemake(project, "--resources", "gpu=1")
+
+
+@pytest.mark.slow
+def test_one_seed_reruns_alone_to_the_same_bits(project):
+    before = {
+        path: path.stat().st_mtime_ns for path in project.glob(f"{RUNS}/*/seed-*/result.json")
+    }
+    bits = predictions(project, "lora", 1)
+    rerun = snakemake(project, "-R", f"{RUNS}/lora/seed-1/training.json")
+    assert jobs(rerun) == {"train": 1, "evaluate": 1, "aggregate": 1, "site": 1, "all": 1}
+    assert predictions(project, "lora", 1) == bits
+    changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed == {project / RUNS / "lora/seed-1/result.json"}
+
+
+@pytest.mark.slow
+def test_a_deleted_result_is_made_again(project):
+    (project / RUNS / "spectral_a/seed-0/result.json").unlink()
+    assert jobs(snakemake(project, "-n"))["evaluate"] == 1
+    snakemake(project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "rules"),
+    [
+        ("wsa/leaderboard/templates/base.html", {"site"}),
+        ("wsa/evidence/verdicts.py", {"aggregate", "site"}),
+        ("wsa/pruning.py", {"prune", "evaluate", "aggregate", "site"}),
+        ("wsa/evaluation.py", {"evaluate", "aggregate", "site"}),
+        ("wsa/training.py", {"train", "train_full", "prune", "evaluate", "aggregate", "site"}),
+    ],
+)
+def test_changed_code_reruns_its_stage_and_what_follows(project, file, rules):
+    path = project / file
+    text = path.read_text()
+    comment = "<!-- changed -->" if file.endswith(".html") else "changed = True"
+    path.write_text(f"{text}\n{comment}\n")
+    try:
+        assert set(jobs(snakemake(project, "-n"))) == rules | {"all"}
+    finally:
+        path.write_text(text)
+    assert "Nothing to be done" in snakemake(project, "-n")
+
+
+@pytest.mark.slow
+def test_a_comment_reruns_nothing(project):
+    path = project / "wsa/training.py"
+    text = path.read_text()
+    path.write_text(f"# a comment\n{text}")
+    try:
+        assert "Nothing to be done" in snakemake(project, "-n")
+    finally:
+        path.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_claim_retrains_nothing_and_a_rate_retrains_its_method(project):
+    suite = project / "config/suites/tiny.yaml"
+    text = suite.read_text()
+    edit_yaml(suite, title="Another title")
+    assert set(jobs(snakemake(project, "-n"))) == {"aggregate", "site", "all"}
+    suite.write_text(text.replace("lora_alpha: 4", "lora_alpha: 8"))
+    planned = jobs(snakemake(project, "-n"))
+    assert planned["train"] == 2 and planned["evaluate"] == 2
+    suite.write_text(text)
+
+
+@pytest.mark.slow
+def test_more_seeds_train_only_the_new_ones(project):
+    planned = jobs(snakemake(project, "-n", "--config", "seeds=3"))
+    assert planned["train"] + planned["train_full"] == 6  # one more seed of six methods
+    assert planned["evaluate"] == 6
+
+
+@pytest.mark.slow
+def test_a_second_copy_on_this_machine_gives_the_same_bits(project, tmp_path):
+    other = make_project(tmp_path / "copy", methods=["lora", "wsa"])
+    snakemake(other)
+    for method in ("lora", "wsa"):
+        assert predictions(other, method, 0) == predictions(project, method, 0)
+
+
+@pytest.mark.slow
+def test_a_tiny_deberta_goes_through_every_stage(tmp_path):
+    project = make_project(tmp_path / "deberta", deberta=True, methods=["head_only", "wsa"])
+    snakemake(project)
+    result = json.loads((project / RUNS / "wsa/seed-0/result.json").read_text())
+    assert set(result["states"]) == {"unpruned", "pruned", "gate_only"}
+
+
+def test_a_wrong_configuration_is_refused_before_anything_runs(tmp_path):
+    project = make_project(tmp_path / "wrong")
+    edit_yaml(project / "config/config.yaml", suites="tini")
+    printed = snakemake(project, check=False)
+    assert "did you mean 'tiny'?" in printed
+    assert "Traceback" not in printed
+    assert not (project / "resources").exists()
+
+
+def test_the_workflow_is_lint_and_format_clean():
+    lint = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    snakefmt = [str(Path(sys.executable).parent / "snakefmt"), "--check", "Snakefile", "workflow"]
+    assert subprocess.run(snakefmt, cwd=ROOT, capture_output=True).returncode == 0
