@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 
-def write_downloads(
-    view: SuiteView, folder: Path, templates: Environment
-) -> list[tuple[str, str]]:
+def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> list[tuple[str, str]]:
     """Copy the suite's tables into `folder` and write `table.tex`; (file, words) of each."""
     layout, name = view.results.layout, view.suite.name
     made = []

@@ -21,6 +21,7 @@ from wsa.leaderboard.pictures import (
     ranks,
 )
 from wsa.leaderboard.reading import mean_ranks
+from wsa.leaderboard.rows import STATES, scale_of
 from wsa.suite import Suite
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
         return made
     made.key = list({row.name: row.mark for row in view.rows}.values())
     made.first.append(accuracy_per_seed(view.rows))
+    if picture := differences(view):
+        made.first.append(picture)
     made.costs.extend(costs(view.rows))
     if picture := learning(view):
         made.curves.append(picture)
@@ -79,9 +82,64 @@ def rank_map(view: SuiteView, name: str) -> Picture | None:
     )  # fmt: skip
 
 
+def differences(view: SuiteView) -> Picture | None:
+    """Every pair of methods in the states they are quoted for, the majority class left out."""
+    quoted = {row.name: row.state for row in view.rows if row.headline}
+    pairs = [
+        _pair(view, pair, f"{pair['method_a']} − {pair['method_b']}", 1)
+        for pair in view.results.comparisons
+        if all(
+            quoted.get(pair[f"method_{side}"]) == pair[f"state_{side}"]
+            and view.suite.methods[pair[f"method_{side}"]].kind != "majority"
+            for side in "ab"
+        )
+    ]
+    if len(pairs) > MOST_PAIRS:  # those with a gated method tell most
+        pairs = [bar for bar in pairs if bar.mark.variable != "control"][:MOST_PAIRS]
+    return _differences("differences", "Differences between methods", pairs)
+
+
 def differences_of(view: SuiteView, name: str) -> Picture | None:
-    """A method against every other, from the table of comparisons."""
-    return None
+    """A method, in the state it is quoted for, against every other."""
+    state = next((row.state for row in view.rows if row.name == name and row.headline), None)
+    bars = []
+    for pair in view.results.comparisons:
+        for side, other, sign in (("a", "b", 1), ("b", "a", -1)):
+            here, there = pair[f"method_{side}"], pair[f"method_{other}"]
+            if (here, pair[f"state_{side}"]) == (name, state) and there in view.suite.methods:
+                method = view.suite.methods[there]
+                words = f", {STATES[pair[f'state_{other}']]}" if method.gated else ""
+                bars.append(_pair(view, pair, f"− {method.title}{words}", sign))
+    return _differences(
+        f"differences-{slug(name)}", f"{view.suite.methods[name].title} minus the others", bars
+    )
+
+
+MOST_PAIRS = 40
+
+
+def _pair(view: SuiteView, pair: dict[str, str], label: str, sign: int) -> Bar:
+    """A line of the table of comparisons as a bar; `sign` −1 turns a − b into b − a."""
+    ends = [
+        sign * float(pair[f"interval_{end}"]) if pair.get(f"interval_{end}") else None
+        for end in ("low", "high")
+    ][::sign]
+    centre = sign * float(pair["difference"])
+    clear = ends[0] is not None and not ends[0] <= 0 <= ends[1]
+    colour = svg.INK if not clear else svg.GOOD if centre > 0 else svg.BAD
+    return Bar(Mark(label, colour, "ink"), "", centre, *ends, hollow=not clear)
+
+
+def _differences(name: str, title: str, bars: list[Bar]) -> Picture | None:
+    if not bars:
+        return None
+    return intervals(
+        name, title,
+        "In points of accuracy, with the 95 % interval for other seeds and other sentences. "
+        "Hollow: the interval holds zero. Each pair by itself: only the verdicts are corrected "
+        "for asking several questions at once.",
+        sorted(bars, key=lambda bar: -bar.centre), "difference, points", zero=True,
+    )  # fmt: skip
 
 
 def slug(name: str) -> str:
@@ -90,6 +148,7 @@ def slug(name: str) -> str:
 
 
 def accuracy_per_seed(rows: list[Row]) -> Picture:
+    scale = scale_of(rows)
     bars = [
         Bar(
             row.mark, row.state_label, row.mean, row.low, row.high,
@@ -102,8 +161,8 @@ def accuracy_per_seed(rows: list[Row]) -> Picture:
     return intervals(
         "accuracy-per-seed", "Accuracy per seed",
         "Large marks: means with their 95 % interval; small dots: seeds; hollow: not the state a "
-        "method is quoted for.",
-        bars, "accuracy, %",
+        "method is quoted for. An arrow means left of the axis.",
+        bars, "accuracy, %", limits=(scale.low, scale.high),
     )  # fmt: skip
 
 

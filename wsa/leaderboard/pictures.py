@@ -92,14 +92,33 @@ def shorten(text: str, limit: int = LABEL) -> str:
 
 
 def intervals(
-    name: str, title: str, caption: str, bars: Sequence[Bar], axis: str, zero: bool = False
+    name: str,
+    title: str,
+    caption: str,
+    bars: Sequence[Bar],
+    axis: str,
+    limits: tuple[float, float] | None = None,
+    zero: bool = False,
 ) -> Picture:
-    """Dots (one a seed), mean and 95 % interval of every row, one under the other."""
+    """Dots (one a seed), mean and 95 % interval of every row, one under the other.
+
+    Args:
+        limits: of the axis; a row left of them is an arrow with its number.
+        zero: whether the rows are differences: a line marks zero.
+    """
     with svg.settings():
-        fig = svg.figure(height=46 + 25 * len(bars) + (12 if zero else 0))
+        fig = svg.figure(width=620, height=46 + 25 * len(bars))
         ax = fig.subplots()
+        if limits:
+            ax.set_xlim(*limits)
         for y, bar in enumerate(reversed(bars)):
             colour = bar.colour or bar.mark.colour
+            if limits and bar.centre < limits[0]:
+                ax.annotate(
+                    f"◂ {bar.centre:.1f}", (0, y), xycoords=("axes fraction", "data"),
+                    xytext=(2, 0), textcoords="offset points", va="center", color=colour,
+                )  # fmt: skip
+                continue
             if bar.low is not None and bar.high is not None:
                 ax.plot([bar.low, bar.high], [y, y], color=colour, lw=2.2, solid_capstyle="butt")
             if bar.dots:
@@ -118,7 +137,8 @@ def intervals(
         ax.set_ylim(-0.7, len(bars) - 0.4)
         ax.spines["left"].set_visible(False)
         ax.set_xlabel(axis)
-        ax.margins(x=0.04)
+        if not limits:
+            ax.margins(x=0.04)
         image = svg.to_svg(fig, name, f"{title}. {caption}")
     rows = [
         [bar.mark.label, bar.note, f"{bar.centre:.2f}", _number(bar.low), _number(bar.high),
@@ -165,6 +185,8 @@ def pareto(
                 mfc=svg.PAPER if point.hollow else point.mark.colour,
             )  # fmt: skip
         ax.margins(x=0.12, y=0.1)
+        if not log:
+            ax.set_xlim(left=0)
         ax.set_xlabel(axis)
         ax.set_ylabel("accuracy, %")
         ax.tick_params(axis="y", labelcolor=svg.MUTED)
@@ -183,9 +205,7 @@ def front(points: Sequence[tuple[float, float]]) -> set[int]:
     """The indices of the (cost, gain) points that no other beats in one and equals in the other."""
     kept: set[int] = set()
     for i, (cost, gain) in enumerate(points):
-        beaten = any(
-            c <= cost and g >= gain and (c < cost or g > gain) for c, g in points
-        )
+        beaten = any(c <= cost and g >= gain and (c < cost or g > gain) for c, g in points)
         if not beaten:
             kept.add(i)
     return kept
@@ -357,9 +377,7 @@ def bands(
         ax = fig.subplots()
         ax.grid(axis="y")
         for i in range(middle):
-            ax.fill_between(
-                steps, values[i], values[-1 - i], color=mark.colour, alpha=0.18, lw=0
-            )
+            ax.fill_between(steps, values[i], values[-1 - i], color=mark.colour, alpha=0.18, lw=0)
         ax.plot(steps, values[middle], color=mark.colour, lw=1.8)
         ax.axhline(level[0], color=svg.INK, lw=1, ls=(0, (4, 3)))
         ax.annotate(

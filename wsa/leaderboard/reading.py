@@ -115,7 +115,8 @@ class SuiteResults:
         for split in ("validation", "train"):
             table = _parquet(self.layout.data(self.suite.data.name) / f"{split}.parquet")
             if table is not None:
-                texts.update(zip(table["id"].astype(str), table["sentence"].astype(str)))
+                ids, sentences = table["id"].astype(str), table["sentence"].astype(str)
+                texts.update(zip(ids, sentences, strict=True))
             if split == self.suite.protocol.evaluate_on:
                 break
         return texts

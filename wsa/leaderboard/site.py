@@ -14,10 +14,10 @@ from wsa.evidence.records import Calibration
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import drawing, formats
-from wsa.leaderboard.reading import SuiteResults, read_suite
-from wsa.leaderboard.rows import Row, scale_of
 from wsa.leaderboard.contexts import compare_context, method_context, run_context
 from wsa.leaderboard.downloads import write_downloads
+from wsa.leaderboard.reading import SuiteResults, read_suite
+from wsa.leaderboard.rows import Row, scale_of
 from wsa.leaderboard.view import SuiteView, gaps_of
 from wsa.records import read_record
 from wsa.suite import Suite
@@ -79,7 +79,8 @@ class _Site:
             scales=self.scales, options=_options(rows),
             gaps=[gap for view in self.views for gap in gaps_of(view)],
         )  # fmt: skip
-        self.page(folder / "reading.html", "reading.html", "", "reading", calibration=_calibration())
+        path = folder / "reading.html"
+        self.page(path, "reading.html", "", "reading", calibration=_calibration())
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         rows, name = view.rows, view.suite.name

@@ -171,17 +171,17 @@ def gaps_of(view: SuiteView) -> list[Gap]:
                 f"snakemake --cores 2 --config suites={suite.name}",
             )
         ]
-    there = {(run.method, run.seed) for run in view.results.all_runs}
-    gaps = []
+    missing = []
     for name, method in suite.methods.items():
-        missing = [seed for seed in suite.seeds if (name, seed) not in there]
-        if missing:
-            seeds = ", ".join(map(str, missing))
-            path = view.results.layout.run(suite.name, name, missing[0]).training
-            gaps.append(
-                Gap(
-                    f"{suite.title}: {method.title}, seed{'s' if len(missing) > 1 else ''} {seeds}",
-                    f"snakemake --cores 2 -R {path.as_posix()}",
-                )
-            )
-    return gaps
+        there = {run.seed for run in view.results.runs[name]}
+        seeds = [str(seed) for seed in suite.seeds if seed not in there]
+        if seeds:
+            missing.append(f"{method.title}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}")
+    if not missing:
+        return []
+    return [
+        Gap(
+            f"{suite.title}, runs missing: {'; '.join(missing)}",
+            f"snakemake --cores 2 --config suites={suite.name}",
+        )
+    ]
