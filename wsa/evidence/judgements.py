@@ -1,0 +1,45 @@
+"""The parts that every kind of judgement is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from wsa.evidence.intervals import CONTRADICTED, SUPPORTED
+from wsa.evidence.reading import Runs
+from wsa.evidence.records import Judgement, VerdictWord
+
+NOTHING = "—"
+ONE_SEED = "One seed says nothing about other seeds."
+ONE_MORE = "At least 2 seeds are needed, better 5."
+
+_WORDS: dict[int, VerdictWord] = {SUPPORTED: "supported", CONTRADICTED: "contradicted"}
+_EMPTY = {
+    "measured": NOTHING, "estimate": None, "interval": None, "p": None, "sentences": None,
+    "notes": (), "more_seeds": None, "advice": "",
+}  # fmt: skip
+
+
+def decided(code: int, sentence: str, **fields) -> Judgement:
+    """A claim that is `SUPPORTED` or `CONTRADICTED`."""
+    return Judgement(**_EMPTY | fields | {"verdict": _WORDS[code], "sentence": sentence})
+
+
+def undecided(sentence: str, **fields) -> Judgement:
+    """A claim that the runs can neither bear out nor refute."""
+    return Judgement(**_EMPTY | fields | {"verdict": "undecided", "sentence": sentence})
+
+
+def not_measured(sentence: str, **fields) -> Judgement:
+    """A claim about something that nobody has measured here."""
+    return Judgement(**_EMPTY | fields | {"verdict": "not measured", "sentence": sentence})
+
+
+def called(runs: Runs, method: str, state: str | None = None) -> str:
+    """A method in a sentence: 'lora', or 'wsa (pruned)' where it has several states."""
+    return f"{method} ({state})" if state and runs.suite.method(method).gated else method
+
+
+def too_few(runs: Runs, method: str, seeds: Collection[int]) -> tuple[str, ...]:
+    """A note where some of the suite's seeds are missing."""
+    wanted = len(runs.suite.seeds)
+    return (f"From {len(seeds)} of {wanted} seeds of {method}.",) if len(seeds) < wanted else ()
