@@ -19,6 +19,7 @@ from wsa.leaderboard.pictures import (
     intervals,
     pareto,
     ranks,
+    shorten,
 )
 from wsa.leaderboard.reading import mean_ranks
 from wsa.leaderboard.rows import STATES, scale_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MARKERS = "oDs^vPX"
+MOST_PAIRS = 40  # in the picture of differences; the closest
 
 
 @dataclass
@@ -86,7 +88,7 @@ def differences(view: SuiteView) -> Picture | None:
     """Every pair of methods in the states they are quoted for, the majority class left out."""
     quoted = {row.name: row.state for row in view.rows if row.headline}
     pairs = [
-        _pair(view, pair, f"{pair['method_a']} − {pair['method_b']}", 1)
+        _pair(pair, f"{pair['method_a']} − {pair['method_b']}", "", 1)
         for pair in view.results.comparisons
         if all(
             quoted.get(pair[f"method_{side}"]) == pair[f"state_{side}"]
@@ -94,8 +96,8 @@ def differences(view: SuiteView) -> Picture | None:
             for side in "ab"
         )
     ]
-    if len(pairs) > MOST_PAIRS:  # those with a gated method tell most
-        pairs = [bar for bar in pairs if bar.mark.variable != "control"][:MOST_PAIRS]
+    if len(pairs) > MOST_PAIRS:  # the closest tell most
+        pairs = sorted(pairs, key=lambda bar: abs(bar.centre))[:MOST_PAIRS]
     return _differences("differences", "Differences between methods", pairs)
 
 
@@ -106,19 +108,18 @@ def differences_of(view: SuiteView, name: str) -> Picture | None:
     for pair in view.results.comparisons:
         for side, other, sign in (("a", "b", 1), ("b", "a", -1)):
             here, there = pair[f"method_{side}"], pair[f"method_{other}"]
-            if (here, pair[f"state_{side}"]) == (name, state) and there in view.suite.methods:
-                method = view.suite.methods[there]
-                words = f", {STATES[pair[f'state_{other}']]}" if method.gated else ""
-                bars.append(_pair(view, pair, f"− {method.title}{words}", sign))
+            if (here, pair[f"state_{side}"]) != (name, state) or there not in view.suite.methods:
+                continue
+            method = view.suite.methods[there]
+            if method.kind != "majority":
+                note = STATES[pair[f"state_{other}"]] if method.gated else ""
+                bars.append(_pair(pair, f"− {shorten(method.title)}", note, sign))
     return _differences(
         f"differences-{slug(name)}", f"{view.suite.methods[name].title} minus the others", bars
     )
 
 
-MOST_PAIRS = 40
-
-
-def _pair(view: SuiteView, pair: dict[str, str], label: str, sign: int) -> Bar:
+def _pair(pair: dict[str, str], label: str, note: str, sign: int) -> Bar:
     """A line of the table of comparisons as a bar; `sign` −1 turns a − b into b − a."""
     ends = [
         sign * float(pair[f"interval_{end}"]) if pair.get(f"interval_{end}") else None
@@ -127,7 +128,7 @@ def _pair(view: SuiteView, pair: dict[str, str], label: str, sign: int) -> Bar:
     centre = sign * float(pair["difference"])
     clear = ends[0] is not None and not ends[0] <= 0 <= ends[1]
     colour = svg.INK if not clear else svg.GOOD if centre > 0 else svg.BAD
-    return Bar(Mark(label, colour, "ink"), "", centre, *ends, hollow=not clear)
+    return Bar(Mark(label, colour, "ink"), note, centre, *ends, hollow=not clear)
 
 
 def _differences(name: str, title: str, bars: list[Bar]) -> Picture | None:
@@ -219,7 +220,7 @@ def learning(view: SuiteView) -> Picture | None:
     return curves(
         "learning", "Learning curves",
         "Training loss, mean over seeds, smoothed. The seeds lie on the pages of the methods.",
-        lines, ("optimiser step", "training loss"), width=620, height=320,
+        lines, ("optimiser step", "training loss"), height=320,
     )  # fmt: skip
 
 

@@ -107,8 +107,9 @@ def intervals(
         zero: whether the rows are differences: a line marks zero.
     """
     with svg.settings():
-        fig = svg.figure(width=620, height=46 + 25 * len(bars))
-        ax = fig.subplots()
+        labels = [_label(bar) for bar in reversed(bars)]
+        left = svg.text_width(labels) + 14
+        ax = svg.axes(left + 400, 50 + 25 * len(bars), left)
         if limits:
             ax.set_xlim(*limits)
         for y, bar in enumerate(reversed(bars)):
@@ -133,13 +134,13 @@ def intervals(
             )  # fmt: skip
         if zero:
             ax.axvline(0, color=svg.INK, lw=1)
-        ax.set_yticks(range(len(bars)), [_label(bar) for bar in reversed(bars)])
+        ax.set_yticks(range(len(bars)), labels)
         ax.set_ylim(-0.7, len(bars) - 0.4)
         ax.spines["left"].set_visible(False)
         ax.set_xlabel(axis)
         if not limits:
             ax.margins(x=0.04)
-        image = svg.to_svg(fig, name, f"{title}. {caption}")
+        image = svg.to_svg(ax, name, f"{title}. {caption}")
     rows = [
         [bar.mark.label, bar.note, f"{bar.centre:.2f}", _number(bar.low), _number(bar.high),
          ", ".join(f"{label}: {value:.2f}" for label, value in bar.dots) or "–"]
@@ -166,8 +167,7 @@ def pareto(
     points = [p for p in points if np.isfinite(p.x) and (p.x > 0 or not log)]
     on_front = front([(p.x, p.y) for p in points])
     with svg.settings():
-        fig = svg.figure(width=400, height=300)
-        ax = fig.subplots()
+        ax = svg.axes(400, 300, left=52)
         if log:
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
@@ -190,7 +190,7 @@ def pareto(
         ax.set_xlabel(axis)
         ax.set_ylabel("accuracy, %")
         ax.tick_params(axis="y", labelcolor=svg.MUTED)
-        image = svg.to_svg(fig, name, f"{title}. {caption}")
+        image = svg.to_svg(ax, name, f"{title}. {caption}")
     rows = [
         [p.mark.label, p.note, f"{p.x:,.4g}" if p.x < 1e4 else f"{p.x:,.0f}", f"{p.y:.2f}",
          "yes" if i in on_front else "no"]
@@ -218,14 +218,14 @@ def curves(
     lines: Sequence[Line],
     axis: tuple[str, str],
     level: tuple[float, str] | None = None,
-    width: float = 560,
     height: float = 270,
     log: bool = False,
 ) -> Picture:
     """Lines over training steps, each labelled at its end."""
     with svg.settings():
-        fig = svg.figure(width, height)
-        ax = fig.subplots()
+        ends = [line for line in lines if not line.faint and line.mark.label]
+        right = svg.text_width(line.mark.short for line in ends) + 16
+        ax = svg.axes(420 + right, height, left=56, right=right)
         ax.grid(axis="y")
         for line in lines:
             x, y = thin(line.x, line.y)
@@ -243,12 +243,12 @@ def curves(
             )  # fmt: skip
         if log:
             ax.set_yscale("log")
-        _label_ends(ax, [line for line in lines if not line.faint and line.mark.label])
+        _label_ends(ax, ends)
         ax.set_xlabel(axis[0])
         ax.set_ylabel(axis[1])
         ax.tick_params(axis="y", labelcolor=svg.MUTED)
         ax.margins(x=0.01)
-        image = svg.to_svg(fig, name, f"{title}. {caption}")
+        image = svg.to_svg(ax, name, f"{title}. {caption}")
     return Picture(name, title, caption, image, _sampled(lines, axis))
 
 
@@ -320,8 +320,9 @@ def ranks(
     projections = list(dict.fromkeys(projection for _, projection in cells))
     grid = np.array([[cells.get((la, pr), np.nan) for pr in projections] for la in layers])
     with svg.settings():
-        fig = svg.figure(width=110 + 82 * len(projections), height=58 + 25 * len(layers))
-        ax = fig.subplots()
+        left = svg.text_width(layers) + 16
+        width, height = left + 12 + 82 * len(projections), 38 + 25 * len(layers)
+        ax = svg.axes(width, height, left, top=30, bottom=8)
         ax.grid(False)
         for (row, column), value in np.ndenumerate(grid):
             if not np.isfinite(value):
@@ -340,7 +341,7 @@ def ranks(
         ax.xaxis.tick_top()
         for spine in ax.spines.values():
             spine.set_visible(False)
-        image = svg.to_svg(fig, name, f"{title}. {caption}")
+        image = svg.to_svg(ax, name, f"{title}. {caption}")
     rows = [
         [layer, *(f"{v:.2f}" if np.isfinite(v) else "–" for v in grid[i])]
         for i, layer in enumerate(layers)
@@ -373,8 +374,7 @@ def bands(
     names, values = list(quantiles), list(quantiles.values())
     middle = len(values) // 2
     with svg.settings():
-        fig = svg.figure(width=400, height=260)
-        ax = fig.subplots()
+        ax = svg.axes(400, 260, left=56)
         ax.grid(axis="y")
         for i in range(middle):
             ax.fill_between(steps, values[i], values[-1 - i], color=mark.colour, alpha=0.18, lw=0)
@@ -389,7 +389,7 @@ def bands(
         ax.set_ylim(bottom=0)
         ax.tick_params(axis="y", labelcolor=svg.MUTED)
         ax.margins(x=0.01)
-        image = svg.to_svg(fig, name, f"{title}. {caption}")
+        image = svg.to_svg(ax, name, f"{title}. {caption}")
     picked = np.unique(np.linspace(0, len(steps) - 1, min(11, len(steps))).round().astype(int))
     rows = [[f"{steps[i]:,.0f}", *(f"{v[i]:.4f}" for v in values)] for i in picked]
     return Picture(name, title, caption, image, Table([axis[0], *names], rows))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 SERIES = 8  # colours for methods; the stylesheet defines --series-0 … --series-7
@@ -70,23 +72,37 @@ def settings():
     return matplotlib.rc_context(_SETTINGS)
 
 
-def figure(width: float = 560, height: float = 300) -> Figure:
-    """An empty figure of `width` × `height` CSS pixels."""
-    return Figure(figsize=(width / 72, height / 72), layout="constrained")
+def axes(
+    width: float, height: float, left: float, right: float = 12, top: float = 8, bottom: float = 42
+) -> Axes:
+    """The axes of a new figure of `width` × `height` CSS pixels, with margins in pixels.
+
+    The margins are given because the page's font, not matplotlib's, sets the labels; and fitting
+    them would draw every picture twice.
+    """
+    fig = Figure(figsize=(width / 72, height / 72))
+    return fig.add_axes(
+        (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
+    )
 
 
-def to_svg(fig: Figure, name: str, description: str) -> Markup:
-    """`fig` as an `<svg>` element to put into a page.
+def text_width(texts: Iterable[str]) -> float:
+    """About how many pixels the longest of `texts` needs beside an axis."""
+    return 6.3 * max(map(len, texts), default=0)
+
+
+def to_svg(ax: Axes, name: str, description: str) -> Markup:
+    """The figure of `ax` as an `<svg>` element to put into a page.
 
     Equal figures give equal text: no date, no random identifier.
 
     Args:
-        fig: drawn inside `settings()`.
+        ax: drawn inside `settings()`.
         name: unique on its page; prefixes the identifiers inside the picture.
         description: what a reader who cannot see the picture is told.
     """
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    ax.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())
     _drop(root, {"metadata", "style"})
     for element in root.iter():
@@ -101,7 +117,7 @@ def to_svg(fig: Figure, name: str, description: str) -> Markup:
     root.attrib = {
         "viewBox": box, "width": str(width), "height": str(height), "role": "img",
         "aria-label": _printable(description),
-    }  # fmt: skip
+    } | ({"class": "broad"} if width > 440 else {})  # fmt: skip
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
