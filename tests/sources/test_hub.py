@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ MODEL_FILES = ["config.json", "pytorch_model.bin", "spm.model", "tokenizer_confi
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """The two calls of the hub that a snapshot needs: a repository's tree and its files."""
+    """The calls of the hub that a snapshot needs: a repository's commit, its tree, its files."""
 
     def __init__(self, root: Path, *args):
         self.root = root
@@ -36,7 +37,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         parts = self.path.split("?")[0].strip("/").split("/")
-        if parts[0] == "api" and "tree" not in parts:  # the client asks what it may not need
+        if parts[0] == "api" and "revision" in parts:  # /api/models/owner/name/revision/commit
+            self.answer(json.dumps({"id": "/".join(parts[2:4]), "sha": REVISION}).encode(), "info")
+        elif parts[0] == "api" and "tree" not in parts:  # the client asks what it may not need
             self.send_error(404)
         elif parts[0] == "api":  # /api/models/owner/name/tree/revision
             folder = self.root / parts[1] / parts[2] / parts[3]
@@ -138,9 +141,9 @@ except InputError as error:
 """
 
 
-def fetch_in_new_process(resources: Path, cache: Path, **environment: str):
+def fetch_in_new_process(resources: Path, cache: Path, code: str = FETCH, **environment: str):
     """In a new process: huggingface_hub reads its environment when it is imported."""
-    command = [sys.executable, "-c", FETCH, str(resources)]
+    command = [sys.executable, "-c", code, str(resources)]
     command += [model_spec().model_dump_json(), data_spec().model_dump_json()]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120,
@@ -185,6 +188,25 @@ def test_out_of_reach_says_what_is_missing_and_how_to_bring_it(tmp_path):
     where = resources / "archives" / f"microsoft--deberta-v3-base@{REVISION[:12]}"
     assert f"bring the folder here as {where}" in done.stderr
     assert not (resources / "models" / "deberta").exists()
+
+
+def test_a_hub_that_never_answers_is_given_up(tmp_path):
+    """A server that takes connections and says nothing, as behind some firewalls."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        code = (
+            "import huggingface_hub\n"
+            "info = huggingface_hub.HfApi.repo_info\n"
+            "def soon(*args, timeout, **kwargs):\n"
+            "    assert timeout <= 30\n"
+            "    return info(*args, timeout=timeout / 15, **kwargs)\n"
+            "huggingface_hub.HfApi.repo_info = soon\n"
+        )
+        done = fetch_in_new_process(
+            tmp_path / "resources", tmp_path / "cache", code + FETCH, HF_ENDPOINT=endpoint
+        )
+    assert "InputError" in done.stderr and "is out of reach" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_folders_brought_from_another_machine(tmp_path, repositories, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -67,57 +68,58 @@ def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
 
 
 def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: Path) -> Path:
-    """The folder with the repository's files at the pinned commit."""
+    """The folder with the repository's files: brought by hand, cached by the hub's client, or new.
+
+    The hub's own cache is used, so a user who has the model already downloads nothing.
+    """
     brought = archives / f"{source.id.replace('/', '--')}@{source.revision[:12]}"
     if brought.is_dir():
-        missing = [
-            pattern
-            for pattern in source.files or ()
-            if not any(
-                fnmatch(path.relative_to(brought).as_posix(), pattern)
-                for path in brought.rglob("*")
-            )
-        ]
-        if missing:
+        if missing := _missing(source, brought):
             raise InputError(
                 f"{_name(source)} lacks {', '.join(missing)}", file=brought,
                 remedy=_bring(source, kind, brought),
             )  # fmt: skip
         return brought
 
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    _say(f"looking for {_name(source)} on the Hugging Face hub or in its cache …")
+    pins = {"repo_id": source.id, "repo_type": kind, "revision": source.revision}
+    wanted = pins | {"allow_patterns": list(source.files) if source.files else None}
+    with contextlib.suppress(LocalEntryNotFoundError):
+        cached = Path(snapshot_download(**wanted, local_files_only=True))
+        if not _missing(source, cached):
+            return cached
+    _say(f"downloading {_name(source)} from the Hugging Face hub …")
     start = time.monotonic()
     try:
-        # a hub that does not answer is an error, not a wait: huggingface_hub gives a request ten
-        # seconds and tries it six times. With all files in its cache it asks nobody.
-        folder = Path(
-            snapshot_download(
-                source.id,
-                repo_type=kind,
-                revision=source.revision,
-                allow_patterns=list(source.files) if source.files else None,
-            )
-        )
+        # asked first, with a limit: snapshot_download waits for a silent hub without end
+        HfApi().repo_info(**pins, timeout=15)
+        folder = Path(snapshot_download(**wanted))
     except Exception as error:  # of the hub, of its http client, of the disk
         reason = next(iter(str(error).splitlines()), "")
         raise InputError(
-            f"{_name(source)} is out of reach, and {_wanted(source)} are not all in the hub's "
-            f"cache here: {type(error).__name__}: {reason}",
+            f"{_name(source)} is out of reach, and the hub's cache here does not have "
+            f"{', '.join(source.files or ['it'])}: {type(error).__name__}: {reason}",
             remedy=_bring(source, kind, brought),
         ) from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    _say(f"have {source.id}: {size / 1e6:.1f} MB in {time.monotonic() - start:.1f} s")
+    _say(f"downloaded {source.id}: {size / 1e6:.1f} MB in {time.monotonic() - start:.1f} s")
     return folder
+
+
+def _missing(source: HubSource, folder: Path) -> list[str]:
+    """The wanted files that are not in `folder`."""
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return [
+        pattern
+        for pattern in source.files or ()
+        if not any(fnmatch(name, pattern) for name in found)
+    ]
 
 
 def _name(source: HubSource) -> str:
     return f"{source.id}@{source.revision}"
-
-
-def _wanted(source: HubSource) -> str:
-    return ", ".join(source.files) if source.files else "its files"
 
 
 def _bring(source: HubSource, kind: str, brought: Path) -> str:
