@@ -68,8 +68,9 @@ class SpectralLayer(BaseTunerLayer):
             U = factors.U[:, :r].to(**new)
             S = factors.singular_values[:r].to(**new)
             V = factors.V[:r].to(**new)
-        else:  # the adapter's own file brings them
-            U, S, V = (torch.zeros(shape, **new) for shape in ((out, r), (r,), (r, inner)))
+        else:  # the adapter's own file brings them; NaN shows where it does not
+            shapes = ((out, r), (r,), (r, inner))
+            U, S, V = (torch.full(shape, torch.nan, **new) for shape in shapes)
         self.spectral_U[adapter_name] = U.contiguous()
         self.spectral_S[adapter_name] = S.contiguous()
         self.spectral_V[adapter_name] = V.contiguous()
@@ -101,9 +102,7 @@ class SpectralLayer(BaseTunerLayer):
         second form is exactly zero in any precision, where the first is a rounded difference.
         """
         config = self.spectral_config[adapter_name]
-        S, U, V = (
-            d[adapter_name] for d in (self.spectral_S, self.spectral_U, self.spectral_V)
-        )
+        S, U, V = (d[adapter_name] for d in (self.spectral_S, self.spectral_U, self.spectral_V))
         A_U, A_V = self.spectral_A_U[adapter_name], self.spectral_A_V[adapter_name]
         gate = getattr(config, "gate", None)
         inner = V + A_V
@@ -121,10 +120,11 @@ class SpectralLayer(BaseTunerLayer):
             A_V_or_more = c[:, None] * A_V + (c - d)[:, None] * V
         return torch.cat((inner, A_V_or_more)), torch.cat((A_U * c, U), dim=1)
 
-    def get_delta_weight(self, adapter_name: str) -> Float[Tensor, "out in"]:
-        """The change of the weight as one matrix."""
+    def get_delta_weight(self, adapter_name: str) -> Float[Tensor, "..."]:
+        """The change of the base layer's weight, in that weight's own orientation."""
         A, B = self.low_rank_change(adapter_name)
-        return B @ A
+        delta = B @ A
+        return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         return True
@@ -157,6 +157,7 @@ class SpectralLinear(nn.Module, SpectralLayer):
             y = y + change.to(y.dtype)
         return y
 
+    @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Add the change to the base weight.
 
@@ -166,23 +167,23 @@ class SpectralLinear(nn.Module, SpectralLayer):
         for adapter_name in check_adapters_to_merge(self, adapter_names):
             if adapter_name not in self.r:
                 continue
-            merged = self._weight() + self.get_delta_weight(adapter_name).to(self._weight().dtype)
+            weight = self.get_base_layer().weight
+            # in the adapter's precision, and rounded once
+            merged = (weight + self.get_delta_weight(adapter_name)).to(weight.dtype)
             if safe_merge and not torch.isfinite(merged).all():
                 raise ValueError(f"adapter '{adapter_name}' would make the weight NaN or infinite")
-            self._set_weight(merged)
+            weight.data = merged
             self.merged_adapters.append(adapter_name)
 
+    @torch.no_grad()
     def unmerge(self) -> None:
         """Take the merged changes out again; equal to the base weight within rounding."""
         if not self.merged:
             warnings.warn("nothing is merged", UserWarning, stacklevel=2)
+        weight = self.get_base_layer().weight
         while self.merged_adapters:
             delta = self.get_delta_weight(self.merged_adapters.pop())
-            self._set_weight(self._weight() - delta.to(self._weight().dtype))
-
-    def _set_weight(self, weight: Float[Tensor, "out in"]) -> None:
-        base = self.get_base_layer()
-        base.weight.data = (weight.T if isinstance(base, Conv1D) else weight).contiguous()
+            weight.data = (weight - delta).to(weight.dtype)
 
     def __repr__(self) -> str:
         return "spectral." + super().__repr__()

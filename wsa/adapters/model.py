@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.tuners.tuners_utils import (
+    BaseTuner,
+    BaseTunerLayer,
+    _maybe_include_all_linear_layers,
+)
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from peft.utils.other import get_pattern_key
 from torch import Tensor, nn
+from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 from transformers.pytorch_utils import Conv1D
 
 from wsa.adapters.config import SpectralConfig
@@ -19,12 +26,18 @@ class SpectralModel(BaseTuner):
     """A model whose target modules carry spectral adapters.
 
     When the model returns a loss in training mode, the ℓ1 term of gated adapters is added to it,
-    so that any training loop (transformers' `Trainer` too) trains what the method defines.
+    so that any training loop (transformers' `Trainer` too) trains what the method defines. Where
+    the loss is computed outside of the model, add `penalty()` to it.
     """
 
     prefix = "spectral_"
     tuner_layer_cls = SpectralLayer
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # not in forward(): without a task type, PeftModel calls the model inside directly
+        self._penalty_hook = self.model.register_forward_hook(self._add_penalty, with_kwargs=True)
 
     def _create_and_replace(
         self,
@@ -37,8 +50,10 @@ class SpectralModel(BaseTuner):
         *,
         parameter_name: str | None = None,
     ) -> None:
-        pattern = get_pattern_key(peft_config.rank_pattern.keys(), current_key)
-        r = peft_config.rank_pattern.get(pattern, peft_config.r)
+        ranks = peft_config.rank_pattern
+        # a module's own name first: another's may be its ending
+        pattern = current_key if current_key in ranks else get_pattern_key(ranks, current_key)
+        r = ranks.get(pattern, peft_config.r)
         if isinstance(target, SpectralLayer):
             target.update_layer(adapter_name, r, peft_config, current_key)
             if adapter_name not in self.active_adapters:
@@ -50,19 +65,32 @@ class SpectralModel(BaseTuner):
                 f"target module '{current_key}' is a {type(base).__name__}; spectral adapters "
                 "take torch.nn.Linear and transformers' Conv1D"
             )
+        if not base.weight.is_floating_point():
+            raise ValueError(
+                f"target module '{current_key}' has a weight of {base.weight.dtype}: spectral "
+                "adapters need its singular vectors, which a quantised weight does not give"
+            )
         new_module = SpectralLinear(target, adapter_name, r, peft_config, current_key)
         if adapter_name not in self.active_adapters:
             new_module.requires_grad_(False)
         self._replace_module(parent, target_name, new_module, target)
 
-    def _check_tied_modules(self, model: nn.Module, peft_config: SpectralConfig) -> None:
-        """Refuse tied weights: a merge would change the module that shares them."""
-        tied = self._get_tied_target_modules(model)
-        if tied:
-            raise ValueError(
-                f"target modules {sorted(tied)} share their weight with another module; adapting "
-                "one of them would change both when merged: leave them out of target_modules"
-            )
+    def _prepare_model(self, peft_config: SpectralConfig, model: nn.Module) -> None:
+        """Refuse tied weights before anything is replaced: a merge would change both owners."""
+        config = _maybe_include_all_linear_layers(copy.copy(peft_config), model)
+        owners: dict[int, set[str]] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            weight = getattr(module, "weight", None)
+            if isinstance(weight, nn.Parameter):
+                owners.setdefault(id(weight), set()).add(name.removesuffix(".base_layer"))
+        for names in owners.values():
+            tied = sorted(n for n in names if self._check_target_module_exists(config, n))
+            if len(names) > 1 and tied:
+                others = ", ".join(f"'{name}'" for name in sorted(names - {tied[0]}))
+                raise ValueError(
+                    f"target module '{tied[0]}' shares its weight with {others}: adapting one "
+                    "would change the other when merged; leave it out of target_modules"
+                )
 
     def spectral_layers(self) -> dict[str, SpectralLayer]:
         """The adapted modules by name."""
@@ -74,20 +102,13 @@ class SpectralModel(BaseTuner):
 
     def gates(self) -> dict[str, Tensor]:
         """The gates (r,) of the active gated adapters, by module."""
-        return {
-            name: layer.gates(adapter_name)
-            for name, layer in self.spectral_layers().items()
-            for adapter_name in layer.active_adapters
-            if adapter_name in layer.spectral_gate
-        }
+        return {name: layer.gates(adapter) for name, layer, adapter in self._gated()}
 
     def penalty(self) -> Tensor | None:
-        """λ Σ|g| over all modules and directions; None without gates."""
+        """λ Σ|g| over all modules and directions of the active adapters; None without gates."""
         terms = [
-            self.peft_config[adapter_name].l1 * layer.gates(adapter_name).abs().sum()
-            for layer in self.spectral_layers().values()
-            for adapter_name in layer.active_adapters
-            if adapter_name in layer.spectral_gate
+            self.peft_config[adapter].l1 * layer.gates(adapter).abs().sum()
+            for _, layer, adapter in self._gated()
         ]
         return torch.stack(terms).sum() if terms else None
 
@@ -97,16 +118,44 @@ class SpectralModel(BaseTuner):
         For the gate "singular_value" that restores σᵢ and keeps what the vectors learned; for
         "direction" it takes the whole change of the direction away, as pruning does.
         """
-        for layer in self.spectral_layers().values():
-            for adapter_name in layer.active_adapters:
-                if adapter_name in layer.spectral_gate:
-                    below = layer.gates(adapter_name).abs() < threshold
-                    layer.spectral_gate[adapter_name].data[below] = 0.0
+        for _, layer, adapter in self._gated():
+            below = layer.gates(adapter).abs() < threshold
+            layer.spectral_gate[adapter].data[below] = 0.0
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        outputs = self.model(*args, **kwargs)
-        if self.training and getattr(outputs, "loss", None) is not None:
-            penalty = self.penalty()
-            if penalty is not None:
-                outputs.loss = outputs.loss + penalty
-        return outputs
+    def _gated(self) -> Iterator[tuple[str, SpectralLayer, str]]:
+        """(module's name, layer, adapter's name) of every gated adapter in use."""
+        for name, layer in self.spectral_layers().items():
+            for adapter in layer.active_adapters:
+                if adapter in layer.spectral_gate and not layer.disable_adapters:
+                    yield name, layer, adapter
+
+    def _add_penalty(self, model: nn.Module, args: tuple, kwargs: dict, outputs: Any) -> None:
+        """A forward hook: the ℓ1 term joins the loss of a training step."""
+        if not model.training or getattr(outputs, "loss", None) is None:
+            return
+        penalty = self.penalty()
+        if penalty is None:
+            return
+        if kwargs.get("num_items_in_batch") is not None:
+            penalty = penalty * _share_of_step(model, kwargs)
+        outputs.loss = outputs.loss + penalty
+
+    def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
+        self._penalty_hook.remove()
+        return super()._unload_and_optionally_merge(*args, **kwargs)
+
+
+def _share_of_step(model: nn.Module, kwargs: dict) -> Tensor:
+    """Which part of an optimizer step's batch this forward pass is.
+
+    Where the model divides its loss by the labels of the whole step (`num_items_in_batch`),
+    `Trainer` adds up the losses of the accumulated parts: their penalties must sum to one penalty.
+    Labels are counted as `Trainer._get_num_items_in_batch` counts them.
+    """
+    labels = kwargs.get("shift_labels")
+    if labels is None:
+        labels = kwargs["labels"]
+        shifts = LOSS_MAPPING.get(getattr(model, "loss_type", None)) is ForCausalLMLoss
+        if shifts and not getattr(model.config, "is_encoder_decoder", False):
+            labels = labels[..., 1:]
+    return labels.ne(-100).sum() / kwargs["num_items_in_batch"]

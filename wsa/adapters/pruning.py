@@ -50,7 +50,9 @@ class PrunedRanks:
         return float(np.mean(list(self.effective.values())))
 
 
-def prune_saved_adapter(folder: Path, destination: Path, threshold: float | None = None) -> PrunedRanks:
+def prune_saved_adapter(
+    folder: Path, destination: Path, threshold: float | None = None
+) -> PrunedRanks:
     """Write the pruned copy of a saved gated adapter, every module at its own rank.
 
     Works on the files alone: no base model, no torch.

@@ -1,0 +1,14 @@
+"""Tiny models of the three kinds, written once a session."""
+
+import pytest
+import tiny
+
+
+@pytest.fixture(scope="session")
+def deberta_folder(tmp_path_factory):
+    return tiny.make_tiny_deberta(tmp_path_factory.mktemp("deberta"), num_hidden_layers=2)
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory):
+    return tiny.make_tiny_gpt2(tmp_path_factory.mktemp("gpt2"))

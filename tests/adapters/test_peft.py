@@ -1,0 +1,388 @@
+"""The spectral tuners behave in PEFT as any other method does."""
+
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+import torch
+from peft import PeftModel, TaskType, get_peft_model
+from peft.tuners.lora import convert_to_lora
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from wsa.adapters import SpectralConfig, SpectralLayer, WSAConfig
+from wsa.errors import InputError
+
+ATTENTION = ["query_proj", "key_proj", "value_proj"]
+HEAD = ["classifier", "pooler.dense"]
+INPUTS = {
+    "input_ids": torch.tensor([[1, 40, 50, 60, 70, 2], [1, 45, 55, 2, 0, 0]]),
+    "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]),
+}
+LABELS = torch.tensor([0, 1])
+
+
+def classifier(folder, dtype=torch.float32):
+    torch.manual_seed(0)
+    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, dtype=dtype)
+
+
+def language_model(folder, dtype=torch.float32):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+
+
+def classification(kind=WSAConfig, **arguments):
+    arguments = {"r": 4, "target_modules": ATTENTION, "modules_to_save": list(HEAD)} | arguments
+    return kind(task_type=TaskType.SEQ_CLS, **arguments)
+
+
+def logits(model, inputs=INPUTS):
+    model.eval()
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def train(model, inputs=INPUTS, labels=LABELS, steps=3, rate=3e-2):
+    """A few steps on everything that trains."""
+    model.train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(**inputs, labels=labels).loss.backward()
+        optimizer.step()
+    return model
+
+
+def spectral_layers(model) -> dict[str, SpectralLayer]:
+    return {n: m for n, m in model.named_modules() if isinstance(m, SpectralLayer)}
+
+
+# --- the start -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "config",
+    [
+        SpectralConfig(r=4),
+        WSAConfig(r=4, gate="singular_value"),
+        WSAConfig(r=4, gate="product"),
+        WSAConfig(r=4, gate="direction"),
+    ],
+    ids=lambda config: getattr(config, "gate", "spectral_a"),
+)
+def test_untrained_models_give_the_pretrained_logits_bit_for_bit(
+    config, dtype, deberta_folder, gpt2_folder
+):
+    for make, folder, targets in (
+        (classifier, deberta_folder, ATTENTION),
+        (language_model, gpt2_folder, "all-linear"),
+    ):
+        model = make(folder, dtype)
+        expected = logits(model)
+        config.target_modules = targets
+        adapted = get_peft_model(model, config)
+        assert spectral_layers(adapted)
+        assert torch.equal(logits(adapted), expected)
+
+
+def test_the_default_targets_are_those_of_peft_lora(deberta_folder):
+    model = get_peft_model(classifier(deberta_folder), WSAConfig(r=4, task_type=TaskType.SEQ_CLS))
+    assert {name.rpartition(".")[2] for name in spectral_layers(model)} == {
+        "query_proj", "value_proj",
+    }  # fmt: skip
+
+
+# --- merging, disabling, several adapters --------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [SpectralConfig, WSAConfig])
+def test_a_merged_model_is_plain_and_gives_the_same_logits(config, deberta_folder):
+    model = train(get_peft_model(classifier(deberta_folder), classification(config)))
+    before = logits(model)
+    pretrained = logits(classifier(deberta_folder))
+    assert (before - pretrained).abs().max() > 1e-2
+    with model.disable_adapter():
+        assert torch.equal(logits(model), pretrained)
+    model.merge_adapter()
+    torch.testing.assert_close(logits(model), before, rtol=1e-5, atol=1e-5)
+    with model.disable_adapter():  # takes the merged change out
+        torch.testing.assert_close(logits(model), pretrained, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits(model), before, rtol=1e-5, atol=1e-5)
+    merged = model.merge_and_unload(safe_merge=True)
+    torch.testing.assert_close(logits(merged), before, rtol=1e-5, atol=1e-5)
+    assert not spectral_layers(merged)
+    assert {type(m) for m in merged.modules()} == {
+        type(m) for m in classifier(deberta_folder).modules()
+    }
+
+
+def test_safe_merge_refuses_a_weight_that_is_not_finite(gpt2_folder):
+    model = get_peft_model(language_model(gpt2_folder), WSAConfig(r=2, target_modules=["c_attn"]))
+    layer = next(iter(spectral_layers(model).values()))
+    layer.spectral_gate["default"].data[0] = torch.inf
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        model.merge_adapter(safe_merge=True)
+
+
+def test_adapters_side_by_side_add_up_and_do_not_disturb_each_other(gpt2_folder):
+    first = WSAConfig(r=4, target_modules=["c_attn", "c_proj"], gate="direction")
+    second = WSAConfig(r=2, target_modules=["c_attn", "c_fc"], gate="singular_value")
+    model = get_peft_model(language_model(gpt2_folder), first, adapter_name="first")
+    pretrained = logits(model)
+    train(model, labels=INPUTS["input_ids"])
+    with_first = logits(model)
+    model.add_adapter("second", second)
+    assert torch.equal(logits(model), with_first)
+    model.set_adapter("second")
+    assert torch.equal(logits(model), pretrained)
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trainable and all(name.endswith(".second") for name in trainable)
+    train(model, labels=INPUTS["input_ids"])
+    with_second = logits(model)
+    assert not torch.equal(with_second, pretrained)
+    model.set_adapter("first")
+    assert torch.equal(logits(model), with_first)
+
+    model.base_model.set_adapter(["first", "second"])
+    both = logits(model)
+    deltas = {}
+    for name, layer in spectral_layers(model).items():
+        present = [a for a in ("first", "second") if a in layer.r]
+        deltas[name] = sum(layer.get_delta_weight(adapter) for adapter in present)
+    plain = language_model(gpt2_folder)
+    for name, delta in deltas.items():
+        plain.get_submodule(name.removeprefix("base_model.model.")).weight.data += delta.detach()
+    torch.testing.assert_close(both, logits(plain), rtol=1e-5, atol=1e-5)
+
+    model.set_adapter("first")
+    model.delete_adapter("second")
+    assert torch.equal(logits(model), with_first)
+    assert not any(".second" in name for name in model.state_dict())
+    with pytest.raises(ValueError, match="different peft types. Found WSA and SPECTRAL"):
+        model.add_adapter("third", SpectralConfig(r=2, target_modules=["c_attn"]))
+
+
+# --- saving and loading --------------------------------------------------------------------------
+
+
+def test_a_saved_adapter_gives_the_same_bits_in_another_process(deberta_folder, tmp_path):
+    model = get_peft_model(
+        classifier(deberta_folder), classification(rank_pattern={"layer.0.*key_proj": 0})
+    )
+    head = {n: p.clone() for n, p in model.named_parameters() if "modules_to_save" in n}
+    assert {n.split(".modules_to_save")[0].split("model.", 2)[-1] for n in head} == set(HEAD)
+    train(model)
+    for name, before in head.items():  # pooler and classifier, weights and biases
+        assert not torch.equal(dict(model.named_parameters())[name], before), name
+    model.save_pretrained(tmp_path / "adapter")
+    torch.save(logits(model), tmp_path / "expected.pt")
+    code = f"""
+        import torch, test_peft, wsa.adapters
+        from peft import PeftModel
+        for meta in (False, True):
+            torch.manual_seed(1)  # another head at the start
+            base = test_peft.AutoModelForSequenceClassification.from_pretrained(
+                {str(deberta_folder)!r}, num_labels=2, dtype=torch.float32
+            )
+            model = PeftModel.from_pretrained(
+                base, {str(tmp_path / "adapter")!r}, low_cpu_mem_usage=meta
+            )
+            expected = torch.load({str(tmp_path / "expected.pt")!r})
+            assert torch.equal(test_peft.logits(model), expected), meta
+        print("same bits")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=__file__.rpartition("/")[0],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "same bits", done.stderr
+
+
+def test_equal_adapters_are_saved_as_equal_bytes(gpt2_folder, tmp_path):
+    for name in ("one", "two"):
+        torch.manual_seed(3)
+        config = WSAConfig(r=2, target_modules=["c_fc", "c_proj", "c_attn"])
+        model = train(
+            get_peft_model(language_model(gpt2_folder), config), labels=INPUTS["input_ids"]
+        )
+        model.save_pretrained(tmp_path / name)
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_configuration_without_its_factors_is_not_silently_zero(gpt2_folder, tmp_path):
+    model = get_peft_model(language_model(gpt2_folder), WSAConfig(r=2, target_modules=["c_fc"]))
+    model.save_pretrained(tmp_path)
+    config = WSAConfig.from_pretrained(tmp_path)
+    assert torch.isnan(logits(get_peft_model(language_model(gpt2_folder), config))).all()
+
+
+# --- where adapters go ---------------------------------------------------------------------------
+
+
+def test_all_linear_takes_every_conv1d_but_the_output_embedding(gpt2_folder):
+    model = get_peft_model(language_model(gpt2_folder), WSAConfig(r=3, target_modules="all-linear"))
+    layers = spectral_layers(model)
+    assert {name.rpartition(".")[2] for name in layers} == {"c_attn", "c_proj", "c_fc"}
+    attention = next(layer for name, layer in layers.items() if name.endswith("c_attn"))
+    assert attention.spectral_V["default"].shape == (3, 32)  # 32 → 96, stored as (32, 96)
+    assert attention.spectral_U["default"].shape == (96, 3)
+
+
+def test_a_conv1d_trains_and_converts_as_its_linear_twin_does(gpt2_folder):
+    model = get_peft_model(
+        language_model(gpt2_folder), WSAConfig(r=3, target_modules=["c_attn", "c_fc"])
+    )
+    train(model, labels=INPUTS["input_ids"])
+    x = torch.randn(5, 32)
+    for layer in spectral_layers(model).values():
+        base = layer.get_base_layer()
+        weight = base.weight + layer.get_delta_weight("default")
+        torch.testing.assert_close(layer(x), x @ weight + base.bias, rtol=1e-5, atol=1e-5)
+    # PEFT's own conversion reads the same matrices
+    _, tensors = convert_to_lora(model, rank=6)
+    name = next(key for key in tensors if "h.0.attn.c_attn.lora_A" in key)
+    lora = tensors[name.replace("lora_A", "lora_B")] @ tensors[name]
+    layer = next(m for n, m in spectral_layers(model).items() if n.endswith("h.0.attn.c_attn"))
+    torch.testing.assert_close(lora, layer.get_delta_weight("default").T, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", [["lm_head"], ["c_attn", "lm_head"], r".*lm_head"])
+def test_tied_weights_are_refused_before_anything_is_replaced(targets, gpt2_folder):
+    model = language_model(gpt2_folder)
+    assert model.lm_head.weight is model.transformer.wte.weight
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(ValueError, match="'lm_head' shares its weight with 'transformer.wte'"),
+    ):
+        warnings.simplefilter("ignore")  # PEFT's own, less clear word about it
+        get_peft_model(model, WSAConfig(r=2, target_modules=targets))
+    assert not spectral_layers(model)
+
+
+def test_untied_output_embeddings_may_be_adapted(gpt2_folder):
+    model = language_model(gpt2_folder)
+    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+    model.config.tie_word_embeddings = False
+    adapted = get_peft_model(model, WSAConfig(r=2, target_modules=["lm_head"]))
+    adapted.add_adapter("second", WSAConfig(r=3, target_modules=["lm_head"]))
+    assert len(spectral_layers(adapted)) == 1
+
+
+def test_one_module_under_two_names_is_refused():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+            self.second = self.first
+
+        def forward(self, x):
+            return self.second(self.first(x))
+
+    with pytest.raises(ValueError, match="'first' shares its weight with 'second'"):
+        get_peft_model(Twice(), WSAConfig(r=2, target_modules=["first"]))
+    with pytest.raises(ValueError, match="shares its weight"):
+        get_peft_model(Twice(), WSAConfig(r=2, target_modules="all-linear"))
+
+
+def test_what_has_no_singular_vectors_is_refused(gpt2_folder, deberta_folder):
+    with pytest.raises(ValueError, match="'transformer.wpe' is a Embedding"):
+        get_peft_model(language_model(gpt2_folder), WSAConfig(r=2, target_modules=["wpe"]))
+    with pytest.raises(InputError, match=r"rank 49 does not fit .*query_proj.* 48×48"):
+        get_peft_model(classifier(deberta_folder), WSAConfig(r=49, target_modules=["query_proj"]))
+    quantised = nn.Sequential(nn.Linear(4, 4))
+    quantised[0].weight = nn.Parameter(torch.ones(4, 4, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(ValueError, match="quantised"):
+        get_peft_model(quantised, WSAConfig(r=2, target_modules=["0"]))
+
+
+def test_rank_patterns_take_names_endings_and_expressions(deberta_folder):
+    patterns = {
+        "deberta.encoder.layer.0.attention.self.query_proj": 1,
+        "layer.1.attention.self.query_proj": 2,
+        "layer.0.*key_proj": 0,
+    }
+    model = get_peft_model(classifier(deberta_folder), classification(rank_pattern=patterns))
+    ranks = {
+        ".".join(name.split(".")[-4::3]): layer.r["default"]
+        for name, layer in spectral_layers(model).items()
+    }
+    assert ranks == {
+        "0.query_proj": 1, "0.key_proj": 0, "0.value_proj": 4,
+        "1.query_proj": 2, "1.key_proj": 4, "1.value_proj": 4,
+    }  # fmt: skip
+    train(model)
+    before = logits(model)
+    torch.testing.assert_close(logits(model.merge_and_unload()), before, rtol=1e-5, atol=1e-5)
+
+
+def test_a_module_whose_name_ends_another_keeps_its_own_rank():
+    inner = nn.ModuleDict({"map": nn.Linear(6, 6)})
+    model = nn.ModuleDict({"outer": nn.ModuleDict({"map": nn.Linear(6, 6)}), "map": inner["map"]})
+    config = WSAConfig(r=4, target_modules=["map"], rank_pattern={"map": 1, "outer.map": 3})
+    layers = spectral_layers(get_peft_model(model, config))
+    ranks = {name.removeprefix("base_model.model."): m.r["default"] for name, m in layers.items()}
+    assert ranks == {"map": 1, "outer.map": 3}
+
+
+# --- precision -----------------------------------------------------------------------------------
+
+
+def test_a_half_precision_model_trains_its_adapter_in_full_precision(gpt2_folder):
+    model = get_peft_model(
+        language_model(gpt2_folder, torch.bfloat16),
+        WSAConfig(r=4, target_modules="all-linear"),
+    )
+    kinds = {p.dtype for p in model.parameters() if p.requires_grad}
+    assert kinds == {torch.float32}
+    train(model, labels=INPUTS["input_ids"])
+    unmerged = logits(model)
+    assert unmerged.dtype == torch.bfloat16
+    wide = language_model(gpt2_folder, torch.bfloat16).float()
+    for name, layer in spectral_layers(model).items():
+        module = wide.get_submodule(name.removeprefix("base_model.model."))
+        module.weight.data += layer.get_delta_weight("default").detach()
+    expected = logits(wide)
+    merged = model.merge_and_unload()
+    assert merged.transformer.h[0].attn.c_attn.weight.dtype == torch.bfloat16
+    scale = expected.abs().max()
+    for found in (unmerged, logits(merged)):
+        assert (found.float() - expected).abs().max() < 0.03 * scale
+
+
+# --- the loss ------------------------------------------------------------------------------------
+
+
+def test_the_penalty_is_in_the_training_loss_alone(gpt2_folder):
+    config = WSAConfig(r=4, target_modules=["c_fc"], l1=0.125)
+    model = get_peft_model(language_model(gpt2_folder), config)
+    model.eval()
+    plain = model(**INPUTS, labels=INPUTS["input_ids"]).loss
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    model.train()
+    penalised = model(**INPUTS, labels=INPUTS["input_ids"]).loss
+    torch.testing.assert_close(penalised - plain, torch.tensor(0.125 * 4 * 2))
+    with model.disable_adapter():
+        off = model(**INPUTS, labels=INPUTS["input_ids"]).loss
+    torch.testing.assert_close(off, plain)
+
+
+def test_loading_by_peft_needs_only_the_files(gpt2_folder, tmp_path):
+    model = get_peft_model(
+        language_model(gpt2_folder), WSAConfig(r=4, target_modules=["c_fc"], factor_cache="gone")
+    )
+    train(model, labels=INPUTS["input_ids"])
+    expected = logits(model)
+    model.save_pretrained(tmp_path)
+    assert "gone" not in (tmp_path / "adapter_config.json").read_text()
+    again = PeftModel.from_pretrained(language_model(gpt2_folder), tmp_path)
+    assert torch.equal(logits(again), expected)
+    assert not any(p.requires_grad for p in again.parameters())
+    further = PeftModel.from_pretrained(language_model(gpt2_folder), tmp_path, is_trainable=True)
+    train(further, labels=INPUTS["input_ids"], steps=1)
+    assert not torch.equal(logits(further), expected)
