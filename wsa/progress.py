@@ -6,6 +6,11 @@ import sys
 import time
 
 
+def say(line: str) -> None:
+    """One line to the person at the terminal and to the log; results never go this way."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Progress of a loop of known length.
 

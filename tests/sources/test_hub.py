@@ -222,7 +222,7 @@ def test_folders_brought_from_another_machine(tmp_path, repositories, monkeypatc
     (model / "spm.model").unlink()
     with pytest.raises(InputError, match="lacks spm.model") as error:
         fetch_model(model_spec(), layout)
-    assert "--include 'spm.model'" in str(error.value)
+    assert f"hf download microsoft/deberta-v3-base {' '.join(MODEL_FILES)}" in str(error.value)
 
 
 def test_a_whole_repository_has_configurations(tmp_path, repositories):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 import time
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 from wsa.errors import InputError
+from wsa.progress import say
 from wsa.suite import HubSource
 
 
@@ -90,7 +90,7 @@ def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: 
         cached = Path(snapshot_download(**wanted, local_files_only=True))
         if not _missing(source, cached):
             return cached
-    _say(f"downloading {_name(source)} from the Hugging Face hub …")
+    say(f"downloading {_name(source)} from the Hugging Face hub …")
     start = time.monotonic()
     try:
         # asked first, with a limit: snapshot_download waits for a silent hub without end
@@ -104,7 +104,7 @@ def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: 
             remedy=_bring(source, kind, brought),
         ) from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    _say(f"downloaded {source.id}: {size / 1e6:.1f} MB in {time.monotonic() - start:.1f} s")
+    say(f"downloaded {source.id}: {size / 1e6:.1f} MB in {time.monotonic() - start:.1f} s")
     return folder
 
 
@@ -124,7 +124,11 @@ def _name(source: HubSource) -> str:
 
 def _bring(source: HubSource, kind: str, brought: Path) -> str:
     """How to fetch the repository on another machine and bring it."""
-    what = " ".join(f"--include '{pattern}'" for pattern in source.files or ())
+    files = source.files or ()
+    if any("*" in pattern for pattern in files):
+        what = " ".join(f"--include '{pattern}'" for pattern in files)
+    else:
+        what = " ".join(files)
     repository = f"--repo-type dataset {source.id}" if kind == "dataset" else source.id
     where = brought.name
     folder = "a model's folder" if kind == "model" else "a folder with train.tsv and validation.tsv"
@@ -134,7 +138,3 @@ def _bring(source: HubSource, kind: str, brought: Path) -> str:
         f"  then bring the folder here as {brought} and run again; "
         f"or name {folder} that you have: source: {{kind: path, path: …}}"
     )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from typing import IO
 
 from wsa.errors import InputError, did_you_mean
 from wsa.files import atomic_path, sha256_file
+from wsa.progress import say
 from wsa.suite import PypiSource
 
 
@@ -47,15 +48,15 @@ def _archive(source: PypiSource, archives: Path) -> Path:
     if path.is_file():
         if sha256_file(path) == source.sha256:
             return path
-        _say(f"{path} is not the file with sha256 {source.sha256[:12]}…: downloading it again")
-    _say(f"downloading {source.file} from the package index …")
+        say(f"{path} is not the file with sha256 {source.sha256[:12]}…: downloading it again")
+    say(f"downloading {source.file} from the package index …")
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         _pip_download(source, Path(folder), archives)
         with atomic_path(path) as temporary:
             shutil.copyfile(Path(folder) / source.file, temporary)
     megabytes = path.stat().st_size / 1e6
-    _say(f"downloaded {source.file}: {megabytes:.1f} MB in {time.monotonic() - start:.1f} s")
+    say(f"downloaded {source.file}: {megabytes:.1f} MB in {time.monotonic() - start:.1f} s")
     return path
 
 
@@ -155,7 +156,3 @@ def _members(archive: Path) -> Iterator[dict[str, Opener]]:
                 yield {info.name: lambda info=info: tarred.extractfile(info) for info in infos}
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"not a readable archive: {error}", file=archive) from None
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
