@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsa import records
-from wsa.adapters.pruning import prune_saved_adapter
+from wsa.directions import prune_saved_adapter
 from wsa.errors import InputError
 from wsa.files import atomic_folder, check_files, file_hashes
 from wsa.layout import Layout

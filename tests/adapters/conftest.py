@@ -1,6 +1,7 @@
 """Tiny models of the three kinds, written once a session."""
 
 import pytest
+
 import tiny
 
 

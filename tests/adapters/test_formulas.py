@@ -5,7 +5,6 @@ import torch
 from peft import get_peft_model
 from torch import nn
 from torch.nn import functional as F
-
 from wsa.adapters import SpectralConfig, WSAConfig
 
 OUT, IN, R = 11, 7, 4

@@ -11,7 +11,6 @@ from peft import PeftModel, TaskType, get_peft_model
 from peft.tuners.lora import convert_to_lora
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
 from wsa.adapters import SpectralConfig, SpectralLayer, WSAConfig
 from wsa.errors import InputError
 

@@ -6,15 +6,16 @@ import warnings
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from peft.tuners._buffer_dict import BufferDict
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
+from wsa.adapters.change import low_rank_change
 from wsa.adapters.config import SpectralConfig
-from wsa.adapters.gates import gate_values
+from wsa.directions import DIRECTION_AXIS, gate_values, take_directions
 from wsa.factors import FactorCache, truncated_svd
 
 
@@ -92,35 +93,29 @@ class SpectralLayer(BaseTunerLayer):
             self.spectral_gate[adapter_name], self.spectral_config[adapter_name].gate
         )
 
+    def parts(self, adapter_name: str) -> dict[str, Tensor]:
+        """The tensors of one adapter, by the names they have in its file."""
+        held = {name: getattr(self, name) for name in DIRECTION_AXIS}
+        return {
+            name: tensors[adapter_name] for name, tensors in held.items() if adapter_name in tensors
+        }
+
     def low_rank_change(
         self, adapter_name: str
     ) -> tuple[Float[Tensor, "2r in"], Float[Tensor, "out 2r"]]:
-        """A', B' with B'A' equal to the change of the weight.
+        """A', B' with B'A' equal to the change of the weight."""
+        return low_rank_change(self.parts(adapter_name), self.spectral_config[adapter_name])
 
-        Every member of the family is (U + A_U) c (V + A_V) − U d V with diagonal c, d, which is
-        A_U c (V + A_V) + U [c A_V + (c − d) V]. At the start c = d and A_U = A_V = 0, so the
-        second form is exactly zero in any precision, where the first is a rounded difference.
-        """
-        config = self.spectral_config[adapter_name]
-        S, U, V = (d[adapter_name] for d in (self.spectral_S, self.spectral_U, self.spectral_V))
-        A_U, A_V = self.spectral_A_U[adapter_name], self.spectral_A_V[adapter_name]
-        gate = getattr(config, "gate", None)
-        inner = V + A_V
-        if gate is None:
-            c, A_V_or_more = S, S[:, None] * A_V
-        elif gate == "direction":
-            c = S * self.spectral_gate[adapter_name]
-            A_V_or_more = c[:, None] * A_V
-        else:
-            scale = self.gates(adapter_name)
-            if gate == "product":
-                scale = scale * F.softsign(self.spectral_scale[adapter_name])
-            c = S * (1 + scale)
-            d = S if config.subtract_base else torch.zeros_like(S)
-            A_V_or_more = c[:, None] * A_V + (c - d)[:, None] * V
-        return torch.cat((inner, A_V_or_more)), torch.cat((A_U * c, U), dim=1)
+    def keep(self, adapter_name: str, kept: Bool[Tensor, " r"]) -> None:
+        """Drop the other directions for good; the parameters that train are new objects."""
+        for name, tensor in take_directions(self.parts(adapter_name), kept).items():
+            if name in self.adapter_layer_names:
+                trains = getattr(self, name)[adapter_name].requires_grad
+                tensor = nn.Parameter(tensor.detach(), requires_grad=trains)
+            getattr(self, name)[adapter_name] = tensor
+        self.r[adapter_name] = int(kept.sum())
 
-    def get_delta_weight(self, adapter_name: str) -> Float[Tensor, "..."]:
+    def get_delta_weight(self, adapter_name: str) -> Float[Tensor, ...]:
         """The change of the base layer's weight, in that weight's own orientation."""
         A, B = self.low_rank_change(adapter_name)
         delta = B @ A

@@ -1,121 +1,72 @@
-"""Dropping the directions whose gate is below the threshold: in a model and in a saved adapter."""
+"""Dropping the directions whose gate is below the threshold, in a model."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
+from peft import get_peft_model_state_dict
 
-from wsa.adapters.gates import gate_values
-from wsa.errors import InputError
-
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-
-# along which axis a tensor of an adapter is indexed by direction
-_DIRECTION_AXIS = {
-    "spectral_U": 1,
-    "spectral_A_U": 1,
-    "spectral_S": 0,
-    "spectral_V": 0,
-    "spectral_A_V": 0,
-    "spectral_gate": 0,
-    "spectral_scale": 0,
-}
-_PREFIX = "base_model.model."
+from wsa.adapters.model import SpectralModel
+from wsa.directions import PrunedRanks, kept_parameters
 
 
-@dataclass(frozen=True)
-class PrunedRanks:
-    """What pruning kept.
+def prune(model: Any, threshold: float | None = None) -> PrunedRanks:
+    """Drop the directions with |g| < τ of the active adapter of a model, for good.
 
-    Attributes:
-        threshold: τ, as applied.
-        initial: module → rank before.
-        effective: module → rank after.
-        kept_parameters: trainable numbers left: those of kept directions and of the head.
-    """
-
-    threshold: float
-    initial: dict[str, int]
-    effective: dict[str, int]
-    kept_parameters: int
-
-    @property
-    def effective_mean(self) -> float:
-        """The mean of the modules' effective ranks."""
-        return float(np.mean(list(self.effective.values())))
-
-
-def prune_saved_adapter(
-    folder: Path, destination: Path, threshold: float | None = None
-) -> PrunedRanks:
-    """Write the pruned copy of a saved gated adapter, every module at its own rank.
-
-    Works on the files alone: no base model, no torch.
+    Prune after training: an optimizer made before still holds the parameters as they were. Saved,
+    the adapter has its own size, a rank per module in `rank_pattern`.
 
     Args:
-        folder: a saved adapter with gates.
-        destination: an existing folder for the pruned one.
+        model: what `get_peft_model` or `PeftModel.from_pretrained` gave, with `WSAConfig`.
         threshold: τ; default: the adapter's own.
 
     Raises:
-        InputError: if the adapter has no gates or is damaged.
+        ValueError: if the model has no gated adapter in use, or it is merged.
     """
-    from safetensors.numpy import load_file, save_file
-
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    gate = config.get("gate")
-    if gate is None:
-        raise InputError("this adapter has no gates to prune by", file=folder)
-    threshold = config["threshold"] if threshold is None else threshold
-    tensors = load_file(folder / WEIGHTS)
-    modules = by_module(tensors)
-    pruned = {k: v for k, v in tensors.items() if _split(k)[1] is None}
-    initial: dict[str, int] = {}
-    effective: dict[str, int] = {}
-    for module, parts in modules.items():
-        kept = kept_directions(parts, gate, threshold)
-        initial[module], effective[module] = len(kept), int(kept.sum())
-        for part, tensor in take_directions(parts, kept).items():
-            pruned[f"{_PREFIX}{module}.{part}"] = np.ascontiguousarray(tensor)
-    config |= {"rank_pattern": effective, "init_factors": False}
-    save_file(pruned, destination / WEIGHTS, metadata={"format": "pt"})
-    text = json.dumps(config, indent=2, sort_keys=True)
-    (destination / CONFIG).write_text(text, encoding="utf-8")
-    frozen = ("spectral_U", "spectral_S", "spectral_V")
-    kept_parameters = sum(v.size for k, v in pruned.items() if not k.endswith(frozen))
-    return PrunedRanks(threshold, initial, effective, kept_parameters)
+    tuner = _tuner(model)
+    (adapter,) = tuner.active_adapters
+    config = tuner.peft_config[adapter]
+    gates = tuner.gates()
+    if not gates:
+        raise ValueError(f"adapter '{adapter}' has no gates to prune by")
+    if any(layer.merged for layer in tuner.spectral_layers().values()):
+        raise ValueError("the adapter is merged: call unmerge_adapter() before pruning")
+    threshold = config.threshold if threshold is None else threshold
+    initial = {name: len(values) for name, values in gates.items()}
+    for name, values in gates.items():
+        tuner.spectral_layers()[name].keep(adapter, abs(values) >= threshold)
+    config.rank_pattern = effective = effective_rank(model, threshold)
+    kept = kept_parameters(get_peft_model_state_dict(tuner, adapter_name=adapter))
+    return PrunedRanks(threshold, initial, dict(effective), kept)
 
 
-def by_module(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The spectral tensors of a saved adapter: module → part → tensor."""
-    modules: dict[str, dict[str, Any]] = {}
-    for key, tensor in tensors.items():
-        module, part = _split(key)
-        if part is not None:
-            modules.setdefault(module, {})[part] = tensor
-    return modules
+def effective_rank(model: Any, threshold: float | None = None) -> dict[str, int]:
+    """How many directions of every adapted module are in use: those with |g| ≥ τ.
+
+    Args:
+        model: a model with a spectral adapter. Without gates every direction is in use.
+        threshold: τ; default: the adapter's own.
+
+    Raises:
+        ValueError: if the model has no spectral adapter.
+    """
+    tuner = _tuner(model)
+    gates = tuner.gates()
+    ranks: dict[str, int] = {}
+    for name, layer in tuner.spectral_layers().items():
+        for adapter in layer.active_adapters:
+            if name in gates:
+                least = tuner.peft_config[adapter].threshold if threshold is None else threshold
+                ranks[name] = int((abs(gates[name]) >= least).sum())
+            elif adapter in layer.r:
+                ranks[name] = layer.r[adapter]
+    return ranks
 
 
-def kept_directions(parts: Mapping[str, Any], gate: str, threshold: float) -> np.ndarray:
-    """Which directions have |g| ≥ τ: shape (r,), bool."""
-    return np.abs(gate_values(np.asarray(parts["spectral_gate"]), gate)) >= threshold
-
-
-def take_directions(parts: Mapping[str, Any], kept: np.ndarray) -> dict[str, Any]:
-    """The tensors of a module cut to the directions in `kept`."""
-    index = np.flatnonzero(kept)
-    return {
-        part: tensor[:, index] if _DIRECTION_AXIS[part] == 1 else tensor[index]
-        for part, tensor in parts.items()
-    }
-
-
-def _split(key: str) -> tuple[str, str | None]:
-    """A saved tensor's module and part; no part if it is not the tuner's own (the head)."""
-    module, _, part = key.removeprefix(_PREFIX).rpartition(".")
-    return (module, part) if part in _DIRECTION_AXIS else (key, None)
+def _tuner(model: Any) -> SpectralModel:
+    tuner = model if isinstance(model, SpectralModel) else getattr(model, "base_model", None)
+    if not isinstance(tuner, SpectralModel):
+        raise ValueError(f"this {type(model).__name__} has no spectral adapter")
+    if len(tuner.active_adapters) != 1:
+        raise ValueError(f"activate one adapter; active are {tuner.active_adapters}")
+    return tuner
