@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+
 from tiny import make_tiny_bert, make_tiny_deberta, write_tsv_data
 
 ROOT = Path(__file__).parent.parent

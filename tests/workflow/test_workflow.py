@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tiny_project import ROOT, edit_yaml, make_project, snakemake
 
 RUNS = "results/tiny/runs"

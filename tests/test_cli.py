@@ -1,0 +1,38 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from wsa.cli import main
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from wsa.cli import _parser; _parser().format_help(); "
+        "print([m for m in ('torch', 'transformers', 'peft', 'pandas', 'numpy') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_suite_is_one_clear_message(capsys, tmp_path):
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites/small.yaml").write_text("name: small\n")
+    assert main(["--config", str(tmp_path), "train", "smal", "lora", "0"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("wsa: ") and "did you mean 'small'?" in printed
+
+
+def test_an_unknown_method_is_one_clear_message(capsys):
+    assert main(["train", "minilm-l6_movie-snippets", "lorra", "0"]) == 2
+    assert "did you mean 'lora'?" in capsys.readouterr().err
+
+
+def test_a_seed_that_is_no_number_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "minilm-l6_movie-snippets", "lora", "one"])
+    assert "invalid int value" in capsys.readouterr().err
