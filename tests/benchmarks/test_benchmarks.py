@@ -1,0 +1,116 @@
+"""The benchmarks run small on a CPU, and what they compare does compute the same."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from peft import inject_adapter_in_model
+from torch import nn
+
+from benchmarks import adapters, attention, steps, svd
+from benchmarks.dense_rebuild import DenseRebuildLinear, rebuild_dense
+from benchmarks.lengths import HISTOGRAM, sst2_lengths
+from benchmarks.timing import interleave, paired_ratio
+from wsa.adapters import SpectralConfig
+
+SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
+
+
+def test_paired_ratio_is_of_pairs():
+    # a machine that gets ten times slower half way leaves the ratio of pairs alone
+    ratio = paired_ratio([2.0, 2.0, 20.0, 30.0], [1.0, 1.0, 10.0, 10.0])
+    assert (ratio.median, ratio.low, ratio.high, ratio.rounds) == (2.0, 2.0, 2.25, 4)
+
+
+def test_interleaving_takes_turns_and_drops_the_first_round():
+    calls, clock = [], iter(range(100))
+
+    def case(name):
+        return lambda: calls.append(name) or float(next(clock))
+
+    seconds = interleave({"a": case("a"), "b": case("b")}, rounds=2)
+    assert calls == ["b", "a", "a", "b", "b", "a"]
+    assert seconds == {"a": [2.0, 5.0], "b": [3.0, 4.0]}
+
+
+def test_lengths_are_sst2s():
+    lengths = sst2_lengths()
+    assert len(lengths) == 67_349 == json.loads(HISTOGRAM.read_text())["sentences"]
+    assert (np.median(lengths), np.percentile(lengths, 95), lengths.max()) == (10, 33, 66)
+
+
+def test_representative_batches_cost_what_an_epoch_costs():
+    lengths = np.random.default_rng(1).permutation(sst2_lengths())
+    batches = list(np.arange(67_328).reshape(-1, 32))
+    chosen = steps.representative(batches, lengths, 20)
+    cost = [np.mean([steps.padded_tokens(b, lengths) for b in some]) for some in (chosen, batches)]
+    assert cost[0] == pytest.approx(cost[1], rel=0.02)
+    batch = np.array([0, 1])
+    share = lengths[batch].sum() / (2 * lengths[batch].max())
+    assert steps.real_share([batch], lengths) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("keep", ["residual", "factors"])
+def test_dense_rebuild_is_spectral_adapter_a(keep):
+    torch.manual_seed(0)
+    linear = nn.Linear(12, 20).double()
+    dense = DenseRebuildLinear(linear, 4, keep)
+    holder = nn.Module()
+    holder.linear = nn.Linear(12, 20).double()
+    holder.linear.load_state_dict(linear.state_dict())
+    ours = inject_adapter_in_model(SpectralConfig(r=4, target_modules=["linear"]), holder).linear
+    pairs = [(dense.A_U, ours.spectral_A_U["default"]), (dense.A_V, ours.spectral_A_V["default"])]
+    with torch.no_grad():
+        for one, other in pairs:
+            one.normal_()
+            other.copy_(one)
+    x = torch.randn(5, 12, dtype=torch.float64)
+    torch.testing.assert_close(dense(x), ours(x))
+    for layer in (dense, ours):
+        layer(x).square().sum().backward()
+    for one, other in pairs:
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_dense_rebuild_trains_adapters_and_head_only():
+    model = nn.ModuleDict({"query": nn.Linear(6, 6), "dense": nn.Linear(6, 6)})
+    model["classifier"] = nn.Linear(6, 2)
+    rebuild_dense(model, ["query"], ["classifier"], 2)
+    trains = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trains == {"query.A_U", "query.A_V", "classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.parametrize(
+    "benchmark, arguments, cases",
+    [
+        (svd, ["--shapes", "40x24", "--rank", "4"], 4),
+        (adapters, ["--shapes", "32x48", "--sentences", "2", "--length", "3"], 8),
+        (attention, ["--lengths", "6", "--sentences", "2", *SMALL], 2),
+    ],
+    ids=["svd", "adapters", "attention"],
+)
+def test_every_benchmark_runs_small_and_writes_its_numbers(benchmark, arguments, cases, tmp_path):
+    rows = benchmark.main([*arguments, "--rounds", "2", "--out", str(tmp_path)])
+    name = benchmark.__name__.rpartition(".")[-1]
+    written = json.loads((tmp_path / f"{name}.json").read_text())
+    assert len(written["rows"]) == len(rows) == cases
+    assert written["environment"]["versions"]["torch"] == torch.__version__
+    assert (tmp_path / f"{name}.md").read_text().count("\n| ") == len(rows) + 2
+
+
+def test_speed_is_reported_for_the_references_and_for_every_method_of_the_suite(tmp_path):
+    rows = steps.main(
+        ["--steps", "1", "--no-memory", "--rounds", "1", "--out", str(tmp_path), *SMALL]
+    )
+    by = {(row["run by"], row["method"]) for row in rows}
+    assert {("Trainer, PEFT", "lora"), ("Trainer, dense rebuild", "spectral_a")} < by
+    assert {("ours", name) for name in ("full", "lora", "spectral_a", "wsa")} < by
+    for row in rows:
+        assert row["steps/s"] > 0
+        assert row["no padding %"] == pytest.approx(
+            95.4 if row["run by"] == "ours" else 33.3, abs=1
+        )
+        runs = 3 * 2105 / row["steps/s"] / 60
+        assert row["one run, min"] == pytest.approx(runs)
+        assert row["5 seeds, min"] == pytest.approx(5 * runs)
