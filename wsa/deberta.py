@@ -46,6 +46,8 @@ def compact_relative_positions(model: nn.Module) -> nn.Module:
     Logits and gradients are those of the stock code within float32's round-off, and dropout draws
     the same masks from the same random stream. Sentences so long that positions share an
     embedding (over 129 tokens in DeBERTa-v3) take the stock code. State dicts do not change.
+    Call it before adapters are attached: an adapter with dropout of its own sees fewer positions
+    than in the stock code, so its masks are others, of the same distribution.
 
     Where the installed transformers computes something else than this module knows, a warning is
     given and the model stays as it is.
