@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING
@@ -89,7 +90,7 @@ def compare_pair(
     several = len(seeds) > 1
     spread = difference(right_a, right_b) if several else None
     draws = np.stack([resampled[a][seed] - resampled[b][seed] for seed in seeds])
-    bootstrap, wins = _over_seeds(draws)
+    bootstrap, wins = bootstrap_over_seeds(draws)
     rank_p, rank_test = _rank_test(runs, a, b)
     net = right_a.sum(0, dtype=int) - right_b.sum(0, dtype=int)
     return PairComparison(
@@ -105,9 +106,9 @@ def compare_pair(
         seed_share=float(spread.seed_share) if spread else None,
         differing_sentences=int((net != 0).sum()),
         disagreement=float(100 * (right_a != right_b).mean()),
-        bootstrap=percent_interval(_percentiles(bootstrap)) if several else None,
+        bootstrap=percent_interval(percentiles(bootstrap)) if several else None,
         probability_of_outperforming=float(wins.mean()) if several else None,
-        probability_interval=_interval(_percentiles(wins)) if several else None,
+        probability_interval=_interval(percentiles(wins)) if several else None,
         mcnemar=tuple(
             _mcnemar(seed, one, other)
             for seed, one, other in zip(seeds, right_a, right_b, strict=True)
@@ -131,6 +132,7 @@ def comparison_table(comparisons: list[PairComparison]) -> pd.DataFrame:
     return pd.DataFrame([_flat(pair) for pair in comparisons], columns=columns)
 
 
+@functools.cache
 def bootstrap_weights(
     sentences: int, resamples: int, seed: int = BOOTSTRAP_SEED
 ) -> Float[np.ndarray, "resamples sentences"]:
@@ -144,6 +146,27 @@ def bootstrap_seed_weights(
 ) -> Float[np.ndarray, "resamples seeds"]:
     """Each seed's share of the seeds drawn, in each of `resamples` draws with replacement."""
     return _draw_counts(np.random.default_rng([seed, seeds, 1]), seeds, resamples) / seeds
+
+
+def bootstrap_over_seeds(
+    draws: Float[np.ndarray, "*many seeds draws"],
+) -> tuple[Float[np.ndarray, "*many draws"], Float[np.ndarray, "*many draws"]]:
+    """The second of the bootstrap's two ways: differences of seeds on resampled sentences.
+
+    Returns:
+        in each draw, the mean difference over the seeds drawn, and the share of them that win.
+    """
+    weights = bootstrap_seed_weights(*draws.shape[-2:]).T
+    wins = (draws > 0) + 0.5 * (draws == 0)
+    return (draws * weights).sum(-2), (wins * weights).sum(-2)
+
+
+def percentiles(
+    draws: Float[np.ndarray, "*many draws"],
+) -> tuple[Float[np.ndarray, "*many"], Float[np.ndarray, "*many"]]:
+    """The bootstrap's 95 % interval."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=-1)
+    return low, high
 
 
 def percent_interval(ends: tuple[np.ndarray, np.ndarray]) -> Interval:
@@ -164,18 +187,6 @@ def _resample(runs: Runs, every: list[Unit]) -> dict[Unit, dict[int, Float[np.nd
     for (unit, seed, _), values in zip(rows, accuracies, strict=True):
         found[unit][seed] = values
     return found
-
-
-def _over_seeds(draws: Float[np.ndarray, "seeds draws"]) -> tuple[np.ndarray, np.ndarray]:
-    """The mean difference, and the share of drawn seeds that win, in each bootstrap draw."""
-    weights = bootstrap_seed_weights(len(draws), draws.shape[1]).T
-    wins = (draws > 0) + 0.5 * (draws == 0)
-    return (draws * weights).sum(0), (wins * weights).sum(0)
-
-
-def _percentiles(draws: Float[np.ndarray, " draws"]) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return low, high
 
 
 def _mcnemar(seed: int, a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> McNemar:

@@ -12,6 +12,7 @@ from wsa.evidence.comparisons import common_seeds, percent_interval
 from wsa.evidence.intervals import (
     ALPHA,
     CONTRADICTED,
+    FEWEST_DIFFERING,
     SUPPORTED,
     TwoWay,
     difference,
@@ -138,7 +139,9 @@ def _judge(
         return decided(code, f"{better} is worse than {worse}: {points:+.2f} points ({between}).",
                        **fields)  # fmt: skip
     why = "these runs cannot tell which is better"
-    if p <= ALPHA:
+    if order.spread.nonzero_sentences < FEWEST_DIFFERING:
+        why = f"they differ on only {order.spread.nonzero_sentences} sentences, too few to tell"
+    elif p <= ALPHA:
         why = (
             f"alone that would decide it, but of {family} comparisons judged together one often "
             f"looks decided by chance (p = {p:.3f}, {adjusted:.3f} after Holm)"
