@@ -56,6 +56,18 @@ def test_both_sides_stay_orthonormal_without_full_rank(spectrum, shape):
     np.testing.assert_allclose(rebuilt, weight, atol=1e-12)
 
 
+def test_bits_do_not_depend_on_the_number_of_threads():
+    weight, before, found = matrix(300, 260), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(truncated_svd(weight, 4).sha256)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_weight_that_is_not_finite_is_named(bad):
     weight = matrix(6, 4)

@@ -1,13 +1,14 @@
 """Truncated singular value decompositions: exact, in float64, and cached by their content.
 
 The adapters need the leading singular triplets of every weight they change. Factors of one weight
-differ in their last bits between thread counts and libraries, so the cached file is the record:
-its hash goes into every result that used it.
+differ in their last bits between processors and libraries, so the cached file is the record: its
+hash goes into every result that used it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import pickle
@@ -21,6 +22,7 @@ import safetensors
 import safetensors.torch
 import scipy
 import scipy.linalg
+import threadpoolctl
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -64,6 +66,28 @@ class Factors:
         return digest.hexdigest()
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch's and scipy's linear algebra, then as many as before.
+
+    Else the last bits would depend on the number of threads; and scipy's BLAS, which takes all
+    processors whatever torch was told, waits 20 times as long as it computes on a busy machine.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _thread_pools().limit(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@functools.cache
+def _thread_pools() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController()
+
+
+@_one_thread()
 def truncated_svd(weight: Float[Tensor, "out in"], rank: int, name: str = "the weight") -> Factors:
     """The `rank` leading singular triplets of `weight`, exact to float64's round-off.
 
@@ -92,8 +116,8 @@ def truncated_svd(weight: Float[Tensor, "out in"], rank: int, name: str = "the w
     wide = matrix.shape[0] < matrix.shape[1]
     tall = matrix.T if wide else matrix
     # torch's eigh knows no subset: three times as long for all 768 vectors of a Gram matrix
-    last = tall.shape[1] - 1
-    rising = scipy.linalg.eigh((tall.T @ tall).numpy(), subset_by_index=[last - rank + 1, last])
+    gram, last = (tall.T @ tall).numpy(), tall.shape[1] - 1
+    rising = scipy.linalg.eigh(gram, subset_by_index=[last - rank + 1, last])
     eigenvalues, right = (torch.from_numpy(array).flip(-1) for array in rising)
     sigma = eigenvalues.clamp(min=0).sqrt()
     if sigma[-1] > _SMALLEST_RATIO * sigma[0]:
@@ -223,7 +247,6 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
             "rank": rank,
             **ALGORITHM,
             "versions": {"torch": torch.__version__, "scipy": scipy.__version__},
-            "threads": torch.get_num_threads(),
             "seconds": round(time.perf_counter() - started, 3),
             "digest": cache.digest(module["key"] for module in modules.values()),
             "modules": modules,
