@@ -90,6 +90,13 @@ def _site(args: argparse.Namespace, layout: Layout) -> None:
     print(f"open {layout.index_page}")
 
 
+def _publish(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.publish import publish
+
+    suite = _suite(args, layout)
+    print(publish(suite, layout, args.published, allow_dirty=args.allow_dirty))
+
+
 def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.schemas import write_schemas
 
@@ -146,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")
+    published = stage("publish", _publish, "copy a suite's records to published/", "suite")
+    published.add_argument("--published", type=Path, default=Path("published"), metavar="DIR")
+    published.add_argument(
+        "--allow-dirty", action="store_true", help="accept runs made with uncommitted changes"
+    )
     stage("schemas", _schemas, "write the JSON schemas of all typed files", "folder")
     return parser
 
