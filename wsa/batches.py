@@ -73,8 +73,7 @@ def training_batches(
             if protocol.batching == "sorted_windows":
                 part = part[np.argsort(lengths[part], kind="stable")]
             cut = [
-                part[i : i + protocol.batch_size]
-                for i in range(0, len(part), protocol.batch_size)
+                part[i : i + protocol.batch_size] for i in range(0, len(part), protocol.batch_size)
             ]
             if protocol.batching == "sorted_windows":
                 cut = [cut[i] for i in generator.permutation(len(cut))]

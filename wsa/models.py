@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def quiet_transformers() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # its own calls of its old names
+            yield
     finally:
         logging.set_verbosity(level)
 
@@ -59,9 +62,7 @@ def load_pretrained(folder: Path, seed: int) -> nn.Module:
 
 def is_head(name: str, spec: ModelSpec) -> bool:
     """Whether the parameter or module `name` belongs to the classification head."""
-    return any(
-        f".{name}.".find(f".{module}.") >= 0 for module in spec.head_modules
-    )
+    return any(f".{name}.".find(f".{module}.") >= 0 for module in spec.head_modules)
 
 
 def attach(
@@ -105,7 +106,9 @@ def peft_config(method: Method, spec: ModelSpec):
 
     arguments = dict(method.adapter or {})
     peft_type = arguments.pop("peft_type")
-    kinds = {str(getattr(key, "value", key)): cls for key, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    kinds = {
+        str(getattr(key, "value", key)): cls for key, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()
+    }
     if peft_type not in kinds:
         raise InputError(
             "unknown PEFT type", key="adapter.peft_type", value=peft_type,

@@ -113,7 +113,8 @@ def _blas() -> str:
 
     text = torch.__config__.show()
     library = re.search(r"BLAS_INFO=(\w+)", text)
-    return f"{library.group(1) if library else 'unknown'}, {torch.backends.cpu.get_cpu_capability()}"
+    name = library.group(1) if library else "unknown"
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _processor() -> str:

@@ -171,7 +171,9 @@ class Method(Strict):
         if needs_rate and self.learning_rate is None:
             raise ValueError("learning_rate is missing")
         if not needs_rate and self.learning_rate is not None:
-            raise ValueError(f"a method of kind '{self.kind}' has no body to train: no learning_rate")
+            raise ValueError(
+                f"a method of kind '{self.kind}' has no body to train: no learning_rate"
+            )
         return self
 
     @property
@@ -345,7 +347,8 @@ class Suite(Strict):
         """The method called `name`; raises InputError with the nearest right name."""
         if name not in self.methods:
             raise InputError(
-                f"suite '{self.name}' has no method '{name}'", remedy=did_you_mean(name, self.methods)
+                f"suite '{self.name}' has no method '{name}'",
+                remedy=did_you_mean(name, self.methods),
             )
         return self.methods[name]
 
@@ -552,9 +555,7 @@ def _is_tag(part: object, location: tuple, raw: Any) -> bool:
             node = node[step]
         except (KeyError, IndexError, TypeError):
             continue
-    return (
-        isinstance(node, dict) and part not in node and node.get("kind") == part
-    )
+    return isinstance(node, dict) and part not in node and node.get("kind") == part
 
 
 def _field_names(model: type[BaseModel], location: list) -> list[str]:

@@ -271,8 +271,7 @@ def _gates(model: nn.Module | None) -> dict[str, torch.Tensor]:
     gates = getattr(tuner, "gates", None)
     if gates is None or not callable(gates):
         return {}
-    with torch.no_grad():
-        return gates()
+    return {module: values.detach() for module, values in gates().items()}
 
 
 def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
