@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
+from wsa.adapters import SpectralConfig, WSAConfig
+from wsa.devices import device_for_stage
 
 from benchmarks.dense_rebuild import DenseRebuildLinear
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table
-from wsa.adapters import SpectralConfig, WSAConfig
-from wsa.devices import device_for_stage
 
 ADAPTERS = {
     "LoRA r=8 (PEFT)": LoraConfig(r=8, lora_alpha=16),

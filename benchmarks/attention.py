@@ -11,11 +11,11 @@ from collections.abc import Callable
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
+from wsa.deberta import optimise
+from wsa.devices import device_for_stage
 
 from benchmarks.deberta import add_size_arguments, random_deberta
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table
-from wsa.deberta import optimise
-from wsa.devices import device_for_stage
 
 PROJECTIONS = ["query_proj", "key_proj", "value_proj"]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-
 from wsa.files import sha256_file, write_text
 
 HISTOGRAM = Path(__file__).parent / "lengths.json"

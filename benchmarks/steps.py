@@ -23,11 +23,6 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import nn
-
-from benchmarks.deberta import add_size_arguments, is_real_size, random_deberta
-from benchmarks.dense_rebuild import rebuild_dense
-from benchmarks.lengths import sst2_lengths
-from benchmarks.timing import arguments, interleave, paired_ratio, report, synchronise, table
 from wsa import training
 from wsa.batches import Indices, TokenTable, training_batches
 from wsa.deberta import optimise
@@ -35,6 +30,11 @@ from wsa.devices import device_for_stage, reproducible
 from wsa.models import attach
 from wsa.suite import Method, Suite, load_suite
 from wsa.tokens import Tokens
+
+from benchmarks.deberta import add_size_arguments, is_real_size, random_deberta
+from benchmarks.dense_rebuild import rebuild_dense
+from benchmarks.lengths import sst2_lengths
+from benchmarks.timing import arguments, interleave, paired_ratio, report, synchronise, table
 
 Lengths = Int64[np.ndarray, " sentences"]
 TRAINER, OURS = "Trainer", "ours"

@@ -9,9 +9,9 @@ import scipy.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from wsa.factors import truncated_svd
 
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table
-from wsa.factors import truncated_svd
 
 Triplets = tuple[Tensor, Tensor, Tensor]
 OURS, REFERENCE = "wsa.factors.truncated_svd", "torch.linalg.svd float64"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from wsa.devices import accelerator_name
 from wsa.files import write_json, write_text
 from wsa.provenance import environment, now

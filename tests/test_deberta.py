@@ -15,7 +15,6 @@ from transformers import (
     DebertaV2ForSequenceClassification,
 )
 from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
-
 from wsa.deberta import CompactSelfAttention, compact_relative_positions, optimise
 
 

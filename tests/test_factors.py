@@ -7,7 +7,6 @@ import pytest
 import safetensors.torch
 import scipy.linalg
 import torch
-
 from wsa.errors import InputError
 from wsa.factors import FactorCache, build_factor_index, truncated_svd
 from wsa.layout import Layout

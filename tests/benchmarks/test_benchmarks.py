@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from peft import inject_adapter_in_model
-from torch import nn
-
-from benchmarks import adapters, attention, steps, svd
 from benchmarks.dense_rebuild import DenseRebuildLinear, rebuild_dense
 from benchmarks.lengths import HISTOGRAM, sst2_lengths
 from benchmarks.timing import interleave, paired_ratio
+from peft import inject_adapter_in_model
+from torch import nn
 from wsa.adapters import SpectralConfig
+
+from benchmarks import adapters, attention, steps, svd
 
 SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
 
