@@ -13,7 +13,7 @@ from wsa.layout import Layout
 from wsa.suite import Strict, Suite, check, load_suite
 
 DEFAULT_SUITE = "minilm-l6_movie-snippets"
-GPU_SUITE = "deberta-v3-base_sst2"
+QUESTION_SUITE = "deberta-v3-base_sst2"
 
 
 class Folders(Strict):
@@ -30,7 +30,7 @@ class Settings(Strict):
 
     suites: str | list[str] = Field(
         default="auto",
-        description=f"names of suites; 'auto': {DEFAULT_SUITE}, and {GPU_SUITE} with a GPU",
+        description=f"names of suites; 'auto': {DEFAULT_SUITE}, and {QUESTION_SUITE} with a GPU",
     )
     seeds: int | list[int] | None = Field(
         default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
@@ -65,7 +65,7 @@ def choose_suites(settings: Settings) -> tuple[list[Suite], str]:
     """
     gpus = gpu_names()
     if settings.suites == "auto":
-        names = [DEFAULT_SUITE] + ([GPU_SUITE] if gpus else [])
+        names = [DEFAULT_SUITE] + ([QUESTION_SUITE] if gpus else [])
         why = f"'auto' with {gpus[0]}" if gpus else "'auto' without a GPU"
     else:
         names = settings.suites if isinstance(settings.suites, list) else [settings.suites]
@@ -82,3 +82,10 @@ def choose_suites(settings: Settings) -> tuple[list[Suite], str]:
         f"see {settings.folders.config}/suites/"
     )
     return suites, line
+
+
+def shown_suites(settings: Settings, chosen: list[str]) -> list[str]:
+    """The suites on the pages: those that run, and the question's own, measured or not."""
+    path = Path(settings.folders.config) / "suites" / f"{QUESTION_SUITE}.yaml"
+    shown = [*chosen, QUESTION_SUITE] if path.exists() else chosen
+    return list(dict.fromkeys(shown))

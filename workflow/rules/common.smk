@@ -11,7 +11,7 @@ from wsa.errors import InputError
 from wsa.files import sha256_file, sha256_json
 from wsa.layout import Layout
 from wsa.provenance import source_hash
-from wsa.settings import choose_suites, read_settings
+from wsa.settings import choose_suites, read_settings, shown_suites
 
 # rules call the `wsa` that is installed beside the running snakemake
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
@@ -49,6 +49,8 @@ WSA = " ".join(
 SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
 )
+# what the pages show: the question's own suite too, even where nothing of it is measured
+SHOWN = shown_suites(SETTINGS, list(SUITES))
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
 
 

@@ -19,7 +19,7 @@ rule site:
     params:
         wsa=WSA,
         seeds=SEEDS,
-        names=list(SUITES),
+        names=SHOWN,
         suites=[digest(suite) for suite in SUITES.values()],
         code=source_hash("wsa.leaderboard"),
         templates=template_hash(),
