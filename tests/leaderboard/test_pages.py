@@ -2,61 +2,234 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.fake_results import make_results, make_suite
+from tests.fake_results import make_suite
+from tests.leaderboard.conftest import HOSTILE, SENTENCES
 from wsa.layout import Layout
 from wsa.leaderboard import render
 
-ACCURACY = {
-    "full": 95.0,
-    "lora": 93.0,
-    "spectral_a": 93.7,
-    "wsa": {"unpruned": 94.3, "pruned": 80.0, "gate_only": 94.0},
-    "head_only": 83.0,
-    "majority": 51.0,
-}
 
+class Page(HTMLParser):
+    """Links, identifiers, tags and text of a page."""
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    layout = Layout(results=folder / "results", resources=folder / "res", site=folder / "site")
-    suite = make_suite()
-    make_results(layout, suite, ACCURACY)
-    render([suite], layout)
-    return layout.site
-
-
-class _Links(HTMLParser):
-    def __init__(self, page: Path) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
         self.links: list[str] = []
         self.ids: list[str] = []
-        self.feed(page.read_text(encoding="utf-8"))
+        self.tags: set[str] = set()
+        self.rows: list[list[str]] = []
+        self._cell = False
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
+        self.tags.add(tag)
         self.links += [values[key] for key in ("href", "src") if values.get(key)]
         if values.get("id"):
             self.ids.append(values["id"])
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+            self._cell = True
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th", "tr", "table"):
+            self._cell = False
+
+    def handle_data(self, data):
+        if self._cell:
+            self.rows[-1][-1] += data
 
 
-def test_every_link_leads_to_a_file_of_the_site(site):
-    pages = {page: _Links(page) for page in site.rglob("*.html")}
-    assert len(pages) > 2
-    for page, found in pages.items():
-        for link in found.links:
+@pytest.fixture(scope="module")
+def pages(site) -> dict[Path, Page]:
+    return {path.resolve(): Page(path) for path in site.folder.rglob("*.html")}
+
+
+def test_every_link_leads_to_a_place_in_the_site(site, pages):
+    root = site.folder.resolve()
+    for path, page in pages.items():
+        for link in page.links:
             parts = urlsplit(link)
             if parts.scheme in ("https", "data"):
                 continue
-            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-            assert target.is_file(), f"{page}: {link}"
-            assert target.is_relative_to(site.resolve())
-            if parts.fragment and target.suffix == ".html" and "=" not in parts.fragment:
-                ids = pages[next(p for p in pages if p.resolve() == target.resolve())].ids
-                assert parts.fragment in ids, f"{page}: {link}"
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), f"{path}: {link}"
+            assert target.is_relative_to(root)
+            if parts.fragment and target in pages and "=" not in parts.fragment:
+                assert parts.fragment in pages[target].ids, f"{path}: {link}"
+
+
+def test_no_identifier_stands_twice_on_a_page(pages):
+    for path, page in pages.items():
+        assert len(page.ids) == len(set(page.ids)), path
+
+
+def test_every_run_has_its_page_and_its_record(site):
+    suite = site.suites[0]
+    for result in site.layout.suite(suite.name).glob("runs/*/*/result.json"):
+        page = (
+            site.folder
+            / suite.name
+            / result.relative_to(site.layout.suite(suite.name)).parent.with_suffix(".html")
+        )
+        assert page.is_file()
+        assert page.with_suffix(".json").read_bytes() == result.read_bytes()
+
+
+def test_the_leaderboard_shows_what_the_records_say(site, pages):
+    suite, layout = site.suites[0], site.layout
+    accuracies = []
+    for seed in suite.seeds:
+        record = json.loads(layout.run(suite.name, "full", seed).result.read_text())
+        accuracies.append(100 * record["states"]["unpruned"]["accuracy"])
+    mean = sum(accuracies) / 3
+    std = (sum((a - mean) ** 2 for a in accuracies) / 2) ** 0.5
+    page = pages[layout.suite_page(suite.name).resolve()]
+    row = next(r for r in page.rows if r and r[0].strip() == "Full fine-tuning")
+    assert row[2].strip() == f"{mean:.2f} ± {std:.2f}"
+
+
+def test_a_gated_method_has_a_row_for_each_state(site, pages):
+    page = pages[site.layout.suite_page("tiny").resolve()]
+    states = {r[1].strip() for r in page.rows if len(r) > 8 and r[0].strip() == "WSA r=16"}
+    assert states == {"as trained", "pruned", "gates pruned"}
+
+
+def test_claimed_published_and_measured_have_columns_of_their_own(site, pages):
+    page = pages[site.layout.index_page.resolve()]
+    head = next(r for r in page.rows if "Claimed" in r)
+    assert head[1:] == ["Claimed", "Published", "Measured here"]
+    row = next(r for r in page.rows if len(r) == 4 and r[0] == "WSA r=16")
+    assert "94.3" in row[1] and row[2] == "–" and "94.3" not in row[3]
+
+
+def test_what_is_not_measured_comes_with_its_command(site):
+    text = site.layout.index_page.read_text()
+    assert "snakemake --cores 2 --config suites=unmeasured" in text
+    assert re.search(r"runs missing:.*Spectral Adapter r=8, seeds 1, 2, 3", text)
+    assert "not measured" in site.layout.suite_page("unmeasured").read_text()
+
+
+def test_a_run_page_gives_the_command_that_reruns_it(site):
+    path = site.layout.run("tiny", "wsa", 2).training
+    text = (site.folder / "tiny/runs/wsa/seed-2.html").read_text()
+    assert f"snakemake --cores 2 -R {path.as_posix()}" in text
+
+
+def test_sentences_wrong_here_and_right_elsewhere(site, pages):
+    import pandas as pd
+
+    def right(method, seed, state):
+        table = pd.read_parquet(site.layout.run("tiny", method, seed).predictions)
+        table = table[table["state"] == state].set_index("sentence_id").sort_index()
+        return (table["logit_1"] > table["logit_0"]).astype(int) == table["label"]
+
+    here = right("wsa", 1, "pruned")
+    lora = sum(right("lora", k, "unpruned").astype(int) for k in (1, 2, 3)) >= 2
+    full = sum(right("full", k, "unpruned").astype(int) for k in (1, 2, 3)) >= 2
+    head = sum(right("head_only", k, "unpruned").astype(int) for k in (1, 2, 3)) >= 2
+    expected = (~here & (lora | full | head)).sum()
+    page = pages[(site.folder / "tiny/runs/wsa/seed-1.html").resolve()]
+    shown = [r for r in page.rows if r and "window.broken" in r[0]]
+    assert len(shown) == expected > 0
+
+
+def test_text_that_tries_to_break_out_is_text(site, pages):
+    for path, page in pages.items():
+        assert "img" not in page.tags
+        source = path.read_text(encoding="utf-8")
+        assert "<script>window" not in source and "49" not in re.findall(r"\{\{(.*?)\}\}", source)
+    rows = pages[site.layout.suite_page("tiny").resolve()].rows
+    assert any(r and r[0].strip() == HOSTILE for r in rows)
+    compared = pages[(site.folder / "tiny/compare.html").resolve()].rows
+    assert any(r and r[0].strip().endswith(HOSTILE) for r in compared)
+
+
+def test_latex_is_escaped_and_whole(site):
+    text = (site.folder / "tiny/downloads/table.tex").read_text()
+    assert text.count("\\toprule") == text.count("\\bottomrule") == 1
+    assert "\\$x\\_1\\$" in text and "\\textbackslash{}textbf\\{x\\}" in text
+    assert all(line.endswith("\\\\") for line in text.splitlines() if "&" in line)
+    if shutil.which("pdflatex"):
+        document = (
+            "\\documentclass{article}\\usepackage{booktabs}\\begin{document}%s\\end{document}"
+        )
+        subprocess.run(
+            ["pdflatex", "-interaction=batchmode", "-halt-on-error"],
+            input=document % text, text=True, check=True, cwd=site.folder.parent,
+        )  # fmt: skip
+
+
+def test_downloads_are_the_tables_themselves(site):
+    for name in ("table.csv", "table.md", "runs.csv", "comparisons.csv", "claims.json"):
+        copy = site.folder / "tiny/downloads" / name
+        assert copy.read_bytes() == (site.layout.suite("tiny") / name).read_bytes()
+    with (site.folder / "tiny/downloads/runs.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 15
+
+
+def test_no_page_asks_for_anything_outside(site):
+    for path in site.folder.rglob("*"):
+        if path.suffix in (".html", ".css", ".js"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"""(src|href|url)\s*[=(]\s*["']?(https?:)?//""",
+                                 re.sub(r'<a [^>]*href="https://[^"]*"', "", text)), path  # fmt: skip
+            assert "@import" not in text and "fetch(" not in text
+
+
+def test_equal_results_give_equal_pages(site, tmp_path):
+    layout = Layout(
+        results=site.layout.results, resources=site.layout.resources, site=tmp_path / "again"
+    )
+    render(site.suites, layout)
+    first = {p.relative_to(site.folder): p for p in site.folder.rglob("*") if p.is_file()}
+    again = {p.relative_to(layout.site): p for p in layout.site.rglob("*") if p.is_file()}
+    assert first.keys() == again.keys()
+    assert all(first[name].read_bytes() == again[name].read_bytes() for name in first)
+
+
+def test_a_page_of_a_method_that_left_the_suite_goes(tmp_path):
+    layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
+    suite = make_suite()
+    render([suite], layout)
+    assert (layout.site / "tiny/methods/lora.html").is_file()
+    methods = {name: m for name, m in suite.methods.items() if name != "lora"}
+    render([suite.model_copy(update={"methods": methods})], layout)
+    assert not (layout.site / "tiny/methods/lora.html").exists()
+
+
+def test_pictures_have_a_description_and_a_table(site):
+    source = site.layout.suite_page("tiny").read_text()
+    figures = re.findall(r"<figure.*?</figure>", source, re.DOTALL)
+    assert len(figures) >= 7
+    for figure in figures:
+        assert re.search(r'<svg[^>]* aria-label="[^"]{20,}"', figure)
+        assert len(re.findall("<tr>", figure)) >= 2
+        assert not re.search(r"#000[0-2][0-9a-f]{2}", figure), "a colour that is no CSS variable"
+
+
+def test_the_site_is_small(site):
+    size = sum(path.stat().st_size for path in site.folder.rglob("*") if path.is_file())
+    assert size < 3_000_000, f"{size} bytes for {SENTENCES} sentences"
+
+
+def test_nothing_heavy_is_imported():
+    command = (
+        "import sys, wsa.leaderboard; "
+        "print([m for m in ('torch', 'transformers', 'peft', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -186,7 +186,7 @@ def pareto(
             )  # fmt: skip
         ax.margins(x=0.12, y=0.1)
         if not log:
-            ax.set_xlim(left=0)
+            ax.set_xlim(0, 1.08 * max((p.x for p in points), default=1) or 1)
         ax.set_xlabel(axis)
         ax.set_ylabel("accuracy, %")
         ax.tick_params(axis="y", labelcolor=svg.MUTED)

@@ -78,7 +78,7 @@ def _parquet(path: Path) -> pd.DataFrame | None:
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.read_table(path, use_threads=False).to_pandas()
+        return pyarrow.parquet.read_table(path, use_threads=False).to_pandas(use_threads=False)
     except (OSError, pyarrow.ArrowException):
         return None
 

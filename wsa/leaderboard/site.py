@@ -67,20 +67,24 @@ class _Site:
             "shown": views,
         }  # fmt: skip
 
+    def fill(self, template: str, root: str, here: str, **context: object) -> str:
+        """The text of a page from which `root` leads up to the site."""
+        return self.templates.get_template(template).render(root=root, here=here, **context)
+
     def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
-        """Fill `template` and write it to `path`, which lies `root` below the site."""
-        text = self.templates.get_template(template).render(root=root, here=here, **context)
-        write_text(path, text)
+        """Fill `template` and write it to `path`, inside a folder that is not yet in its place."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.fill(template, root, here, **context), encoding="utf-8")
 
     def write_front(self, folder: Path) -> None:
+        text = self.fill("reading.html", "", "reading", calibration=_calibration())
+        write_text(folder / "reading.html", text)
         rows = [row for view in self.views for row in view.rows]
-        self.page(
-            folder / "index.html", "index.html", "", "front", suites=self.views, rows=rows,
-            scales=self.scales, options=_options(rows),
-            gaps=[gap for view in self.views for gap in gaps_of(view)],
+        text = self.fill(
+            "index.html", "", "front", suites=self.views, rows=rows, scales=self.scales,
+            options=_options(rows), gaps=[gap for view in self.views for gap in gaps_of(view)],
         )  # fmt: skip
-        path = folder / "reading.html"
-        self.page(path, "reading.html", "", "reading", calibration=_calibration())
+        write_text(folder / "index.html", text)
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         rows, name = view.rows, view.suite.name

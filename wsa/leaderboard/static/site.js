@@ -111,17 +111,19 @@
       if (search && document.activeElement !== search) search.value = state.get(key("find")) || "";
     }
 
-    controls?.addEventListener("input", (event) => {
+    const choose = (event) => {
       const input = event.target;
       if (input.type === "checkbox") {
         const boxes = [...controls.querySelectorAll("input[type=checkbox]")];
         const hidden = boxes.filter((box) => !box.checked).map((box) => box.value).join(",");
         remember({ [key("hide")]: hidden === (table.dataset.hide ?? "") ? "" : hidden || "none" });
       } else {
-        remember({ [key(input.type === "search" ? "find" : input.name)]: input.value });
+        remember({ [key(input.name)]: input.value });
       }
       apply();
-    });
+    };
+    controls?.addEventListener("input", choose);
+    controls?.addEventListener("change", choose);
     controls?.querySelector("button.reset")?.addEventListener("click", () => {
       const mine = [...address().keys()].filter((name) => name.startsWith(`${id}.`));
       remember(Object.fromEntries(mine.map((name) => [name, ""])));

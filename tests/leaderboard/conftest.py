@@ -1,0 +1,107 @@
+"""A site made from made-up results, and a browser to look at it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.fake_results import make_results, make_suite
+from wsa.evidence.tables import aggregate
+from wsa.evidence.verdicts import judge
+from wsa.layout import Layout
+from wsa.leaderboard import render
+from wsa.suite import Suite
+
+# Text that tries to break out of a page: a tag, quotes, markup of other languages, a mark that
+# turns the writing direction, a word longer than a line.
+HOSTILE = (
+    "<script>window.broken=1</script>\"'><img src=x onerror=window.broken=1>&amp; $x_1$ {{7*7}} "
+    "\u202eright-to-left\u202c \\textbf{x} 100% " + "verylongword" * 20
+)
+SENTENCES = 120
+CLAIMED = {"source": "the hypothesis", "sentence": "As it says."}
+CLAIMS = [
+    {"id": "value", "kind": "value", "method": "wsa", "states": ["unpruned", "pruned"],
+     "expected": 94.3, "margin": 0.3, **CLAIMED},
+    {"id": "order", "kind": "order", "better": "full", "worse": "head_only", **CLAIMED},
+]  # fmt: skip
+PUBLISHED = [
+    {"method": "LoRA r=8", "row": "lora", "accuracy": 94.95, "protocol": "5 seeds",
+     "source": "a paper"},
+]  # fmt: skip
+ACCURACY = {
+    "full": 95.0,
+    "lora": 93.0,
+    "wsa": {"unpruned": 94.3, "pruned": 80.0, "gate_only": 94.0},
+    "head_only": 75.0,
+    "majority": 51.0,
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A rendered site with what it was made from."""
+
+    suites: list[Suite]
+    layout: Layout
+
+    @property
+    def folder(self) -> Path:
+        return self.layout.site
+
+    def url(self, path: str) -> str:
+        return (self.folder / path).resolve().as_uri()
+
+
+def _titled(suite: Suite, method: str, title: str) -> Suite:
+    methods = suite.methods | {method: suite.methods[method].model_copy(update={"title": title})}
+    return suite.model_copy(update={"methods": methods})
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Site:
+    """Two suites: one measured, with hostile texts and a method that has no runs; one not."""
+    folder = tmp_path_factory.mktemp("site")
+    layout = Layout(results=folder / "results", resources=folder / "res", site=folder / "site")
+    suite = _titled(make_suite("tiny", claims=CLAIMS, published=PUBLISHED), "lora", HOSTILE)
+    make_results(layout, suite, ACCURACY, sentences=SENTENCES)
+    data = layout.data(suite.data.name)
+    data.mkdir(parents=True)
+    sentences = {
+        "id": [f"validation-{i:05d}" for i in range(SENTENCES)],
+        "sentence": [f"{i} {HOSTILE}" for i in range(SENTENCES)],
+        "label": 0,
+    }
+    pd.DataFrame(sentences).to_parquet(data / "validation.parquet")
+    aggregate(suite, layout)
+    judge(suite, layout)
+    suites = [suite, make_suite("unmeasured")]
+    render(suites, layout)
+    return Site(suites, layout)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium that reports every request and every word on its console."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("Chromium and its driver are not installed (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-background-networking", "disable-component-update", "disable-sync",
+        "disable-dev-shm-usage", "window-size=1200,900",
+        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.chrome.service.Service(driver)
+    window = webdriver.Chrome(options=options, service=service)
+    yield window
+    window.quit()

@@ -1,0 +1,232 @@
+"""The pages in a real browser: sorting, filtering, sharing, downloading, and nothing going wrong.
+
+Needs Debian's packages chromium and chromium-driver; skipped where they are missing.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.leaderboard.conftest import HOSTILE
+
+PAGES = (
+    "index.html",
+    "reading.html",
+    "tiny/index.html",
+    "tiny/compare.html",
+    "tiny/methods/lora.html",
+    "tiny/methods/wsa.html",
+    "tiny/runs/lora/seed-1.html",
+    "tiny/runs/wsa/seed-3.html",
+    "unmeasured/index.html",
+    "unmeasured/compare.html",
+    "unmeasured/methods/wsa.html",
+)
+
+
+@pytest.fixture(scope="session")
+def opened(browser, site):
+    """Open a page of the site, from disk."""
+
+    def get(path: str, fragment: str = ""):
+        browser.get("about:blank")
+        browser.get(site.url(path) + (f"#{fragment}" if fragment else ""))
+        return browser
+
+    return get
+
+
+def column(browser, table: str, name: str) -> list[str]:
+    """The texts of a column's visible cells."""
+    return browser.execute_script(
+        """const table = document.getElementById(arguments[0]);
+        const heads = [...table.tHead.rows[0].cells];
+        const index = heads.findIndex((head) => head.dataset.column === arguments[1]);
+        return [...table.tBodies[0].rows].filter((row) => !row.hidden)
+          .map((row) => row.cells[index].dataset.value ?? row.cells[index].textContent.trim());""",
+        table, name,
+    )  # fmt: skip
+
+
+def click_head(browser, name: str) -> str:
+    """Click a heading of the leaderboard; its aria-sort afterwards."""
+    head = browser.find_element("css selector", f"#leaderboard th[data-column={name}]")
+    head.find_element("tag name", "button").click()
+    return head.get_attribute("aria-sort")
+
+
+def test_sort_by_any_column(opened):
+    page = opened("tiny/index.html")
+    for name in ("accuracy", "kept", "seconds", "memory"):
+        directions = {click_head(page, name), click_head(page, name)}
+        assert directions == {"ascending", "descending"}
+        page.refresh()  # the view is in the address
+        values = [float(value) for value in column(page, "leaderboard", name)]
+        assert values in (sorted(values), sorted(values, reverse=True)) and len(values) == 7
+
+
+def test_rows_without_a_number_come_last_either_way(opened):
+    page = opened("tiny/index.html")
+    for _ in range(2):
+        click_head(page, "rank")
+        assert column(page, "leaderboard", "rank")[0] != "–"
+        assert column(page, "leaderboard", "rank")[-1] == "–"
+
+
+def test_filter_by_family_and_by_words(opened):
+    page = opened("tiny/index.html")
+    page.find_element("css selector", "select[name=family] option[value=full]").click()
+    assert column(page, "leaderboard", "method") == ["Full fine-tuning"]
+    page.find_element("css selector", ".controls[data-for=leaderboard] .reset").click()
+    page.find_element("css selector", "input[type=search]").send_keys("wsa pruned")
+    assert set(column(page, "leaderboard", "method")) == {"WSA r=16"}
+    assert set(column(page, "leaderboard", "state")) == {"pruned", "gates pruned"}
+    status = page.find_element("css selector", ".count[data-for=leaderboard]")
+    assert status.text == "2 of 7 rows"
+
+
+def test_choose_columns(opened):
+    page = opened("tiny/index.html")
+    visible = "return document.querySelector('th[data-column=memory]').offsetParent !== null"
+    assert page.execute_script(visible)
+    page.find_element("css selector", ".controls summary").click()
+    page.find_element("css selector", ".controls input[value=memory]").click()
+    assert not page.execute_script(visible)
+    page.refresh()
+    assert not page.execute_script(visible)
+
+
+def test_share_a_view_by_its_address(opened):
+    page = opened("tiny/index.html")
+    click_head(page, "kept")
+    page.find_element("css selector", "select[name=state] option[value=headline]").click()
+    address = page.current_url
+    methods = column(page, "leaderboard", "method")
+    assert page.find_element("css selector", "a.view-link").get_attribute("href") == address
+    page.get("about:blank")
+    page.get(address)
+    assert column(page, "leaderboard", "method") == methods and len(methods) == 5
+    head = page.find_element("css selector", "th[data-column=kept]")
+    assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_open_a_run_from_a_row(opened):
+    page = opened("index.html")
+    page.find_element("css selector", "a[aria-label='WSA r=16, seed 2']").click()
+    assert page.find_element("tag name", "h1").text == "WSA r=16, seed 2"
+
+
+def test_compare_two_methods_from_a_count(opened):
+    page = opened("tiny/compare.html")
+    link = page.find_element("css selector", "a[href='#sentences.right=full&sentences.wrong=wsa']")
+    count = int(link.text)
+    link.click()
+    page.find_element("css selector", "#sentences")
+    assert len(column(page, "sentences", "sentence")) == count > 0
+    chosen = page.find_element("css selector", "select[name=wrong]").get_attribute("value")
+    assert chosen == "wsa"
+
+
+def test_download(opened, browser, tmp_path):
+    browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    page = opened("tiny/index.html")
+    page.find_element("css selector", "a[href='downloads/table.tex']").click()
+    import time
+
+    for _ in range(100):
+        if (tmp_path / "table.tex").exists():
+            break
+        time.sleep(0.1)
+    assert "\\toprule" in (tmp_path / "table.tex").read_text()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_quiet_and_asks_nothing_of_the_network(opened, path):
+    page = opened(path)
+    page.get_log("browser"), page.get_log("performance")
+    page.refresh()
+    assert page.get_log("browser") == []
+    for entry in page.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            assert message["params"]["request"]["url"].startswith(("file:", "data:"))
+        assert message["method"] != "Network.loadingFailed", message
+    assert page.execute_script("return window.broken") is None
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_as_wide_as_the_window(opened, browser, path, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+    page = opened(path)
+    wide = page.execute_script("return document.documentElement.scrollWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide <= width
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's source, from the package selenium-axe-python."""
+    spec = find_spec("selenium_axe_python")
+    if spec is None:
+        pytest.skip("selenium-axe-python is not installed")
+    return (Path(spec.origin).parent / "axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("path", "scheme"),
+    [(path, "light") for path in PAGES]
+    + [(path, "dark") for path in ("index.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")],
+)
+def test_axe_finds_nothing_serious(opened, browser, axe, path, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    page = opened(path)
+    page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    page.execute_script(axe)
+    found = page.execute_async_script(
+        "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
+    )
+    grave = [
+        (one["id"], one["help"], one["nodes"][0]["html"][:200], one["nodes"][0]["failureSummary"])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert not grave
+
+
+def test_without_javascript_everything_but_the_controls_is_there(opened, browser):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        page = opened("tiny/index.html")
+        rows = page.find_elements("css selector", "#leaderboard tbody tr")
+        assert len(rows) == 7 and all(row.is_displayed() for row in rows)
+        assert not page.find_element("css selector", ".controls").is_displayed()
+        assert not page.find_elements("css selector", "thead button")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_hostile_text_is_read_as_it_was_written(opened):
+    page = opened("tiny/methods/lora.html")
+    assert page.find_element("tag name", "h1").get_attribute("textContent") == HOSTILE
+    assert page.execute_script("return window.broken") is None
+
+
+def test_sorting_works_from_the_keyboard(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened("tiny/index.html")
+    button = page.find_element("css selector", "th[data-column=accuracy] button")
+    button.send_keys(Keys.ENTER)
+    head = page.find_element("css selector", "th[data-column=accuracy]")
+    assert head.get_attribute("aria-sort") == "descending"
