@@ -80,14 +80,14 @@ def prune_saved_adapter(
     threshold = config["threshold"] if threshold is None else threshold
     tensors = load_file(folder / WEIGHTS)
     modules = by_module(tensors)
-    pruned = {k: v for k, v in tensors.items() if _split(k)[1] is None}
+    pruned = head_tensors(tensors)
     initial: dict[str, int] = {}
     effective: dict[str, int] = {}
     for module, parts in modules.items():
         kept = kept_directions(parts, gate, threshold)
         initial[module], effective[module] = len(kept), int(kept.sum())
         for part, tensor in take_directions(parts, kept).items():
-            pruned[f"{_PREFIX}{module}.{part}"] = np.ascontiguousarray(tensor)
+            pruned[adapter_key(module, part)] = np.ascontiguousarray(tensor)
     config |= {"rank_pattern": effective, "init_factors": False}
     save_file(pruned, destination / WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(config, indent=2, sort_keys=True)
@@ -103,6 +103,16 @@ def by_module(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if part is not None:
             modules.setdefault(module, {})[part] = tensor
     return modules
+
+
+def head_tensors(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors of a saved adapter that are not the tuner's own: modules trained in full."""
+    return {key: tensor for key, tensor in tensors.items() if _split(key)[1] is None}
+
+
+def adapter_key(module: str, part: str) -> str:
+    """The key in an adapter's file of a tensor of `module`."""
+    return f"{_PREFIX}{module}.{part}"
 
 
 def gate_values(parameter: Array, gate: str) -> Array:

@@ -7,7 +7,12 @@ import tiny
 
 @pytest.fixture(scope="session")
 def deberta_folder(tmp_path_factory):
-    return tiny.make_tiny_deberta(tmp_path_factory.mktemp("deberta"), num_hidden_layers=2)
+    return tiny.make_tiny_deberta(tmp_path_factory.mktemp("deberta"), num_hidden_layers=1)
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory):
+    return tiny.make_tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="session")
