@@ -12,6 +12,7 @@ import argparse
 import copy
 import functools
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -238,7 +239,7 @@ def rows_of(work: Workload, seconds: dict, memory: dict) -> list[dict]:
     suite, rows = work.suite, []
     reference = next(iter(seconds))
     for (kind, name), times in seconds.items():
-        per_step = sum(times) / len(times) / work.args.steps
+        per_step = statistics.median(times) / work.args.steps
         peak = memory.get((kind, name))
         rows.append(
             {

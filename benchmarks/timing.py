@@ -129,7 +129,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
 
 
 def _plain(value: Any) -> Any:
