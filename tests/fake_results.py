@@ -16,6 +16,7 @@ from wsa.layout import Layout
 from wsa.predictions import write_predictions
 from wsa.records import (
     Cost,
+    Determinism,
     Environment,
     Parameters,
     Provenance,
@@ -168,8 +169,9 @@ def _make_run(
     environment = Environment(
         versions={"python": "3.12.3", "torch": "2.13.0", "numpy": "2.4.6", "wsa": "0.1.0"},
         processor="Imaginary processor", accelerator=None, threads=1, blas="mkl avx512",
-        platform="linux", deterministic=True, git_commit="0" * 40, git_clean=True,
-        started="2026-01-01T00:00:00Z", finished="2026-01-01T00:05:00Z",
+        platform="linux", determinism=Determinism(level="bitwise", raised_by=None),
+        git_commit="0" * 40, git_clean=True, started="2026-01-01T00:00:00Z",
+        finished="2026-01-01T00:05:00Z",
     )  # fmt: skip
     schedule = Schedule(
         steps=steps,

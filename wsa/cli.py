@@ -6,6 +6,7 @@ Each command imports its stage only when it runs, so that `wsa --help` answers a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,13 +54,15 @@ def _check(args: argparse.Namespace, layout: Layout) -> None:
 def _train(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.training import train
 
-    train(_suite(args, layout), args.method, args.seed, layout)
+    with _alone(args, layout):
+        train(_suite(args, layout), args.method, args.seed, layout, args.checkpoint_seconds)
 
 
 def _prune(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.pruning import prune
 
-    pruning = prune(_suite(args, layout), args.method, args.seed, layout)
+    with _alone(args, layout):
+        pruning = prune(_suite(args, layout), args.method, args.seed, layout)
     rank = pruning.rank
     print(f"effective rank {rank.effective_mean:.2f} of {rank.initial} (|g| ≥ {rank.threshold})")
 
@@ -67,7 +70,8 @@ def _prune(args: argparse.Namespace, layout: Layout) -> None:
 def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.evaluation import evaluate
 
-    result = evaluate(_suite(args, layout), args.method, args.seed, layout)
+    with _alone(args, layout):
+        result = evaluate(_suite(args, layout), args.method, args.seed, layout)
     for name, state in result.states.items():
         print(f"{name}: accuracy {100 * state.accuracy:.2f} % of {state.n}")
 
@@ -97,10 +101,44 @@ def _publish(args: argparse.Namespace, layout: Layout) -> None:
     print(publish(suite, layout, args.published, allow_dirty=args.allow_dirty))
 
 
+def _verify(args: argparse.Namespace, layout: Layout) -> int:
+    from wsa.verify import damages, rerun, sample_runs
+
+    suite, faults = _suite(args, layout), 0
+    if args.hashes:
+        for damage in damages(suite, layout):
+            print(damage)
+            faults += 1
+        print(f"{faults} damaged" if faults else "every file is what its record says")
+    else:
+        runs = sample_runs(suite, layout, None if args.all else args.sample)
+        for outcome in rerun(suite, runs, layout):
+            print(outcome, flush=True)
+            faults += outcome.verdict == "different"
+        print(f"{len(runs) - faults} of {len(runs)} runs were made again")
+    return 1 if faults else 0
+
+
+def _bundle(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.bundle import bundle, check_bundle
+
+    if args.check:
+        print(check_bundle(Path(args.suite)))
+    else:
+        print(bundle(_suite(args, layout), layout, args.destination))
+
+
 def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.schemas import write_schemas
 
     write_schemas(args.folder)
+
+
+def _alone(args: argparse.Namespace, layout: Layout):
+    """The lock of the run that a stage writes."""
+    from wsa.processes import alone
+
+    return alone(layout.run(args.suite, args.method, args.seed).folder)
 
 
 def _suite(args: argparse.Namespace, layout: Layout):
@@ -147,7 +185,12 @@ def _parser() -> argparse.ArgumentParser:
     stage("tokenise", _tokenise, "tokenise a data set for a model", "model", "data")
     stage("factors", _factors, "decompose a model's target matrices", "model", "rank")
     stage("check", _check, "check a suite against its model, before any training", "suite")
-    stage("train", _train, "train one method with one seed", "suite", "method", "seed")
+    train = stage("train", _train, "train one method with one seed", "suite", "method", "seed")
+    train.add_argument(
+        "--checkpoint-seconds", type=float, default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
+        metavar="SECONDS", help="how often the state is saved, to go on from if the run is killed "
+        "(default: WSA_CHECKPOINT_SECONDS, else 60; 0: after every step)",
+    )  # fmt: skip
     stage("prune", _prune, "prune a trained gated adapter", "suite", "method", "seed")
     stage("evaluate", _evaluate, "predict, and write the run's record", "suite", "method", "seed")
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
@@ -158,6 +201,14 @@ def _parser() -> argparse.ArgumentParser:
     published.add_argument(
         "--allow-dirty", action="store_true", help="accept runs made with uncommitted changes"
     )
+    verify = stage("verify", _verify, "make runs again and compare with their records", "suite")
+    which = verify.add_mutually_exclusive_group()
+    which.add_argument("--sample", type=int, default=3, metavar="N", help="runs (default: 3)")
+    which.add_argument("--all", action="store_true", help="every run")
+    which.add_argument("--hashes", action="store_true", help="no run: every file's hash instead")
+    bundle = stage("bundle", _bundle, "one archive with all of a suite's results", "suite")
+    bundle.add_argument("destination", type=Path, nargs="?", help="default: <suite>.zip")
+    bundle.add_argument("--check", action="store_true", help="check the archive SUITE instead")
     stage("schemas", _schemas, "write the JSON schemas of all typed files", "folder")
     return parser
 
@@ -166,6 +217,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one stage; returns the exit status: 0, or 2 for an input that is wrong."""
     args = _parser().parse_args(argv)
     layout = Layout(args.config, args.resources, args.results, args.site)
+    from wsa.processes import end_with_workflow
+
+    end_with_workflow()
     try:
         return args.command(args, layout) or 0
     except InputError as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import re
 import shutil
 import subprocess
+import warnings
+from collections.abc import Iterator
 
 
 @functools.cache
@@ -46,3 +50,26 @@ def reproducible(threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+@contextlib.contextmanager
+def nondeterministic_kernels() -> Iterator[list[str]]:
+    """Collects what torch ran without a deterministic kernel, in its own words; see `reproducible`.
+
+    Yields:
+        The list, which grows while the block runs.
+    """
+    found: list[str] = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message="(?s).*determinis")
+        show = warnings.showwarning
+
+        def note(message: Warning | str, *where: object, **more: object) -> None:
+            line = re.split(r", but you set|\. |\n", str(message))[0]
+            if "determinis" not in line:
+                show(message, *where, **more)
+            elif line not in found:
+                found.append(line)
+
+        warnings.showwarning = note
+        yield found

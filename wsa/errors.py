@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
+
+# the workflow enters the command here that it was started with
+COMMAND = "WSA_COMMAND"
 
 
 class InputError(Exception):
@@ -53,6 +58,15 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, choices, n=1)
     question = f"did you mean '{near[0]}'? " if near else ""
     return f"{question}(one of: {', '.join(choices)})"
+
+
+def remake(path: Path | str) -> str:
+    """The command that makes a file of the workflow anew, and all that follows from it.
+
+    Inside the workflow it is the user's own command, with his options.
+    """
+    command = os.environ.get(COMMAND, "snakemake --cores 1")
+    return f"{command} -R {shlex.quote(str(path))}"
 
 
 def _shorten(value: object, limit: int = 120) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wsa import errors
 from wsa.errors import InputError
 
 
@@ -28,9 +30,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        with _full_disk_told(path):
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
@@ -82,7 +85,7 @@ def check_files(folder: Path, hashes: dict[str, str], remake: Path) -> None:
         if found != expected:
             raise InputError(
                 "is not what its record says" if found else "is missing",
-                file=path, remedy=f"remake it: snakemake --cores 1 -R {remake}",
+                file=path, remedy=f"remake it: {errors.remake(remake)}",
             )  # fmt: skip
 
 
@@ -93,14 +96,64 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
+        with _full_disk_told(path):
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as handle:
+                        os.fsync(handle.fileno())
         temporary.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, keep: str | None = None) -> None:
+    """Remove what a killed process left half-written in `folder`: temporary names begin with a dot.
+
+    Only for a folder that no other process writes to.
+    """
+    for path in folder.glob(".*"):
+        if path.name == keep:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raise InputError unless the disk of `folder` has `needed` bytes free."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"its disk has {free / 1e6:.0f} MB free, and {needed / 1e6:.0f} MB will be written",
+            file=folder, remedy="make room, and give the same command again",
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _full_disk_told(path: Path) -> Iterator[None]:
+    """Say that the disk is full as an InputError, however the writing library says it."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        raise InputError(
+            "the disk is full; what was there before is untouched", file=path,
+            remedy="make room, and give the same command again",
+        ) from error  # fmt: skip
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    full = (errno.ENOSPC, errno.EDQUOT)
+    while error is not None:
+        # safetensors gives no errno, only its text
+        if getattr(error, "errno", None) in full or f"(os error {errno.ENOSPC})" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -18,6 +18,11 @@ class RunFiles:
         return self.folder / "trained"
 
     @property
+    def checkpoints(self) -> Path:
+        """The last states of a training that has not ended; gone when it has."""
+        return self.folder / "checkpoints"
+
+    @property
     def training(self) -> Path:
         """What training did: cost, schedule, provenance (`records.Training`)."""
         return self.folder / "training.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,13 @@ def save_trained(model: nn.Module, method: Method, folder: Path) -> None:
     """Write what trained: a PEFT adapter, or the parameters that required gradients."""
     if method.kind == "adapter":
         model.save_pretrained(str(folder))
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        # PEFT writes a set in any order; equal adapters should be equal bytes
+        for key in ("target_modules", "exclude_modules"):
+            if isinstance(config.get(key), list):
+                config[key].sort()
+        text = json.dumps(config, indent=2, sort_keys=True)
+        (folder / "adapter_config.json").write_text(text, encoding="utf-8")
         return
     trained = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
     save_file(trained, folder / PARAMETERS_FILE)

@@ -18,13 +18,14 @@ class Progress:
         title: what is being done.
         total: steps in all.
         unit: what `count` counts, for the rate per second.
+        seconds: what the steps before took, of a loop that goes on where it was interrupted.
     """
 
-    def __init__(self, title: str, total: int, unit: str = "steps") -> None:
+    def __init__(self, title: str, total: int, unit: str = "steps", seconds: float = 0.0) -> None:
         self.title, self.total, self.unit = title, total, unit
-        self._begin = time.perf_counter()
+        self._begin = time.perf_counter() - seconds
         self._live = sys.stderr.isatty()
-        self._last = 0.0
+        self._last = seconds
 
     def update(self, step: int, count: int, text: str = "") -> None:
         """Say that `step` steps are done, and `count` units in them."""

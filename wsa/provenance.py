@@ -10,10 +10,11 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wsa.records import Environment
+from wsa.records import Determinism, Environment
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
@@ -81,12 +82,20 @@ def _drop_docstring(node: ast.AST) -> None:
         body.pop(0)
 
 
-def environment(started: str, *, accelerator: str | None = None) -> Environment:
+def environment(
+    started: str,
+    *,
+    accelerator: str | None = None,
+    trains: bool = False,
+    nondeterministic: Iterable[str] = (),
+) -> Environment:
     """Where the calling stage ran; call it when the stage ends.
 
     Args:
         started: `now()` at the stage's start.
         accelerator: the name of the GPU that computed, if one did.
+        trains: whether the stage trained, so that differences of round-off have grown.
+        nondeterministic: what ran without a deterministic kernel, see `devices.reproducible`.
     """
     import torch
 
@@ -99,12 +108,28 @@ def environment(started: str, *, accelerator: str | None = None) -> Environment:
         threads=torch.get_num_threads(),
         blas=_blas(),
         platform=f"{platform.system()} {platform.machine()}",
-        deterministic=accelerator is None,
+        determinism=_determinism(accelerator, trains, list(nondeterministic)),
         git_commit=commit,
         git_clean=clean,
         started=started,
         finished=now(),
     )
+
+
+def _determinism(accelerator: str | None, trains: bool, kernels: list[str]) -> Determinism:
+    """What is known beforehand: that a GPU repeats its bits, `wsa verify` alone can show."""
+    if kernels:
+        return Determinism(
+            level="statistical" if trains else "round-off",
+            raised_by=f"deterministic kernels; torch says: {'; '.join(kernels)}",
+        )
+    if accelerator:
+        return Determinism(
+            level="round-off",
+            raised_by="a second run with the same bits on the same GPU and versions, see wsa "
+            "verify: torch had a deterministic kernel for everything",
+        )
+    return Determinism(level="bitwise", raised_by=None)
 
 
 def _blas() -> str:

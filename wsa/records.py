@@ -8,8 +8,8 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wsa.errors import InputError
-from wsa.files import write_json
+from wsa.errors import InputError, remake
+from wsa.files import sha256_json, write_json
 
 SCHEMA_VERSION = 1
 
@@ -22,6 +22,16 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Determinism(Record):
+    """How exactly the same command gives the same numbers again on the same machine."""
+
+    level: Literal["bitwise", "round-off", "statistical"] = Field(
+        description="'bitwise': every bit; 'round-off': but for the last digits of the logits; "
+        "'statistical': another draw from what the seeds give"
+    )
+    raised_by: str | None = Field(description="what would raise the level; null at the highest")
+
+
 class Environment(Record):
     """Where and with what a stage ran."""
 
@@ -31,11 +41,16 @@ class Environment(Record):
     threads: int
     blas: str = Field(description="linear algebra and vector width: they change last bits")
     platform: str
-    deterministic: bool = Field(description="whether equal inputs give equal bits here")
+    determinism: Determinism
     git_commit: str | None
     git_clean: bool | None
     started: str = Field(description="UTC, ISO 8601")
     finished: str
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal inputs give equal bits here."""
+        return self.determinism.level == "bitwise"
 
 
 class Provenance(Record):
@@ -47,6 +62,13 @@ class Provenance(Record):
     factors: str | None = Field(description="sha256 over the factors used; null if none were")
     code: dict[str, str] = Field(description="stage → sha256 of the modules it uses")
     environments: dict[str, Environment] = Field(description="stage → where it ran")
+
+    @property
+    def determinism(self) -> Determinism:
+        """That of the stage with the lowest level: a chain is as strong as its weakest link."""
+        levels = ("statistical", "round-off", "bitwise")
+        stages = [environment.determinism for environment in self.environments.values()]
+        return min(stages, key=lambda stage: levels.index(stage.level))
 
 
 class Parameters(Record):
@@ -88,6 +110,9 @@ class Training(Record):
     trainable_parameters: int
     head_parameters: int
     final_loss: float | None
+    continued_at: tuple[int, ...] = Field(
+        default=(), description="the steps after which the run was interrupted and continued"
+    )
     files: dict[str, str] = Field(description="file in the run's folder → sha256")
     model: str
     data: str
@@ -159,14 +184,19 @@ class Result(Record):
 R = TypeVar("R", bound=Record)
 
 
+# the key of a record's own hash: of all its other keys, as canonical JSON
+SEAL = "record_sha256"
+
+
 def write_record(path: Path, record: Record) -> None:
-    """Check `record` once more and write it, atomically."""
-    write_json(path, type(record).model_validate(record.model_dump()).model_dump(mode="json"))
+    """Check `record` once more and write it with its own hash, atomically."""
+    content = type(record).model_validate(record.model_dump()).model_dump(mode="json")
+    write_json(path, content | {SEAL: sha256_json(content)})
 
 
 def read_record(path: Path, kind: type[R]) -> R:
     """Read a record of `kind`; raises InputError naming the file, the key and the remedy."""
-    remedy = f"remake it: snakemake --cores 1 -R {path}"
+    remedy = f"remake it: {remake(path)}"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -178,6 +208,9 @@ def read_record(path: Path, kind: type[R]) -> R:
             f"written with another schema version; this program reads {SCHEMA_VERSION}",
             file=path, key="schema_version", value=raw["schema_version"], remedy=remedy,
         )  # fmt: skip
+    seal = raw.pop(SEAL, None) if isinstance(raw, dict) else None
+    if seal is not None and seal != sha256_json(raw):
+        raise InputError("damaged: its content has changed", file=path, remedy=remedy)
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

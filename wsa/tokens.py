@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Int8, Int32, Int64
 
-from wsa.errors import InputError
+from wsa.errors import InputError, remake
 from wsa.files import atomic_path
 from wsa.layout import Layout
 from wsa.sources.record import verify
@@ -185,7 +185,7 @@ def load_tokens(path: Path, split: str) -> Tokens:
     """
     from safetensors import SafetensorError, safe_open
 
-    remedy = f"make it again: snakemake --cores 1 -R {path}"
+    remedy = f"make it again: {remake(path)}"
     if not path.is_file():
         raise InputError("there is no such file", file=path, remedy=remedy)
     try:

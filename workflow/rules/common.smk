@@ -1,5 +1,7 @@
 # The configuration, checked before anything runs, and what the rules ask of it.
+import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -7,13 +9,16 @@ from snakemake.exceptions import WorkflowError
 
 import wsa
 from wsa.devices import gpu_names
-from wsa.errors import InputError
+from wsa.errors import COMMAND, InputError
 from wsa.files import sha256_file, sha256_json
 from wsa.layout import Layout
+from wsa.processes import WORKFLOW
 from wsa.provenance import source_hash
 from wsa.settings import choose_suites, read_settings, shown_suites
 
-# rules call the `wsa` that is installed beside the running snakemake
+# rules call the `wsa` that is installed beside the running snakemake;
+# and a `wsa` that is at work ends with it
+os.environ[WORKFLOW] = str(os.getpid())
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 
 try:
@@ -22,6 +27,8 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:  # jobs read this file again
+    # for messages that say how something is made again
+    os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
     print(_line, file=sys.stderr)
 
 LAYOUT = SETTINGS.layout

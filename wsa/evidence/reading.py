@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from wsa.errors import InputError
+from wsa.errors import InputError, remake
 from wsa.evidence.records import Finding
 from wsa.layout import Layout, RunFiles
 from wsa.predictions import predictions_hash, read_predictions
@@ -56,7 +56,7 @@ class Runs:
 
     def remake(self, run: Run) -> str:
         """The command that makes the run anew."""
-        return f"snakemake --cores 1 -R {self.files(run).result}"
+        return remake(self.files(run).result)
 
     def fault(self, run: Run, message: str) -> None:
         """Add an error about one run, with the command that remakes it."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wsa.errors import InputError
+from wsa.errors import InputError, remake
 from wsa.files import sha256_file, sha256_json
 from wsa.records import Record, read_record, write_record
 from wsa.suite import Source
@@ -61,7 +61,7 @@ def verify(folder: Path) -> str:
         InputError: a file is missing or has other bytes; names it and the command that mends it.
     """
     record = read_record(folder / RECORD, SourceRecord)
-    remedy = f"fetch it again: snakemake --cores 1 -R {folder / RECORD}"
+    remedy = f"fetch it again: {remake(folder / RECORD)}"
     if record.sha256 != sha256_json(record.files):
         raise InputError(
             "damaged: it does not match the hashes of its own files",
