@@ -15,7 +15,6 @@ from wsa.evidence.records import Finding
 from wsa.records import Environment, Result
 
 SEVERITIES = ("error", "warning", "note")
-OUTLIER_POINTS = 1.0  # a seed nearer to its siblings is never called far from them
 
 
 def check(runs: Runs) -> tuple[Finding, ...]:
@@ -73,7 +72,7 @@ def _stale(runs: Runs) -> list[Finding]:
 def _mixed(runs: Runs) -> list[Finding]:
     """Runs of one table that were not made alike."""
     found = []
-    for what, severity, traits in _ALIKE:
+    for what, severity, traits in ALIKE:
         seen: dict[str, dict[str, list[Run]]] = {}  # trait → value → runs
         for run, result in runs.results.items():
             for trait, value in traits(result).items():
@@ -134,7 +133,7 @@ def _below_controls(runs: Runs) -> list[Finding]:
         if own.mean() <= other.mean():
             learned = "adapted" if levels[control] else "learned"
             severity, message = "warning", f"{said}is not better than {shown}: {learned} nothing"
-        elif len(seeds) > 1 and not _clearly_better(own, other):
+        elif len(seeds) > 2 and not _clearly_better(own, other):
             severity, message = "note", f"{said}is not clearly better than {shown}"
         else:
             continue
@@ -151,16 +150,17 @@ def _clearly_better(a, b) -> bool:
 def _outliers(runs: Runs) -> list[Finding]:
     """Seeds far from their siblings, as trained.
 
-    With three seeds a method's own spread says little, so a seed must be far by three measures:
-    a point from the median of its siblings, five times the usual spread of the suite's methods
-    (the median of their standard deviations, this method's without the seed), and five times the
-    range of its siblings. Asked only where at least three methods have a spread.
+    With three seeds a method's own spread says little, so a seed must be far by three measures
+    from the median of its siblings: three binomial standard errors; eight times the usual spread
+    of the suite's methods (the median of their standard deviations, this method's without the
+    seed); and five times the range of its siblings. Asked only where three methods have a spread.
     """
     accuracy = {
         method: {seed: 100 * right.mean() for seed, right in runs.correct[method, state].items()}
         for method, state in units(runs)
         if state == "unpruned"
     }
+    sentences = next((len(r) for seeds in runs.correct.values() for r in seeds.values()), 0)
     found = []
     for method, seeds in accuracy.items():
         if len(seeds) < 3:
@@ -176,7 +176,8 @@ def _outliers(runs: Runs) -> list[Finding]:
             if len(spreads) < 3:
                 continue
             middle = float(np.median(siblings))
-            far = max(OUTLIER_POINTS, 5 * np.median(spreads), 5 * np.ptp(siblings))
+            chance = 100 * np.sqrt(middle / 100 * (1 - middle / 100) / sentences)
+            far = max(3 * chance, 8 * np.median(spreads), 5 * np.ptp(siblings))
             if abs(value - middle) > far:
                 found.append(
                     Finding(
@@ -211,7 +212,7 @@ def _listed(values: Iterable[object]) -> str:
 
 
 # what must be alike in all runs, how grave it is if not, and the traits that show it
-_ALIKE: tuple[tuple[str, str, Callable[[Result], dict[str, str]]], ...] = (
+ALIKE: tuple[tuple[str, str, Callable[[Result], dict[str, str]]], ...] = (
     ("the data", "error", lambda result: {"": result.provenance.data[:12]}),
     ("the model's weights", "error", lambda result: {"": result.provenance.model[:12]}),
     ("the version of {}", "warning", _versions),

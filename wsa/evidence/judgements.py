@@ -39,7 +39,7 @@ def called(runs: Runs, method: str, state: str | None = None) -> str:
     return f"{method} ({state})" if state and runs.suite.method(method).gated else method
 
 
-def too_few(runs: Runs, method: str, seeds: Collection[int]) -> tuple[str, ...]:
-    """A note where some of the suite's seeds are missing."""
-    wanted = len(runs.suite.seeds)
-    return (f"From {len(seeds)} of {wanted} seeds of {method}.",) if len(seeds) < wanted else ()
+def too_few(runs: Runs, seeds: Collection[int], *methods: str) -> tuple[str, ...]:
+    """A note where some of the suite's seeds are missing for one of `methods`."""
+    wanted, names = len(runs.suite.seeds), " and ".join(methods)
+    return (f"From {len(seeds)} of {wanted} seeds of {names}.",) if len(seeds) < wanted else ()

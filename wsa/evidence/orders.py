@@ -121,7 +121,7 @@ def _judge(
         "estimate": points,
         "sentences": right[0].shape[1],
         "measured": f"{points:+.2f} points (n = {len(seeds)})",
-        "notes": too_few(runs, claim.better, seeds) + too_few(runs, claim.worse, seeds),
+        "notes": too_few(runs, seeds, claim.better, claim.worse),
         "comparison": _comparison(order, comparisons),
     }
     ahead = f"{better} is {abs(points):.2f} points {'ahead' if points >= 0 else 'behind'}"

@@ -56,7 +56,7 @@ def judge_value(runs: Runs, claim: ValueClaim, wanted: str) -> Judgement:
         claim.expected + claim.margin,
         unit_text=" %",
         sentences=right.shape[1],
-        notes=too_few(runs, claim.method, seeds),
+        notes=too_few(runs, seeds, claim.method),
         **fields,
     )
 
@@ -83,7 +83,7 @@ def judge_interval(runs: Runs, claim: IntervalClaim) -> Judgement:
         np.array([rank.effective_mean for rank in ranks.values()]),
         claim.low,
         claim.high,
-        notes=too_few(runs, claim.method, ranks) + reach(runs, claim.method, ranks),
+        notes=too_few(runs, ranks, claim.method) + reach(runs, claim.method, ranks),
         **fields,
     )
 
@@ -146,7 +146,7 @@ def judge_ratio(runs: Runs, claim: RatioClaim) -> Judgement:
         own / other,
         claim.low,
         claim.high,
-        notes=(counted, *too_few(runs, claim.method, seeds)),
+        notes=(counted, *too_few(runs, seeds, claim.method, claim.reference)),
         **fields,
     )
 

@@ -1,0 +1,74 @@
+import shutil
+
+import pytest
+from tests.fake_results import make_results, make_suite
+from wsa.layout import Layout
+
+ACCURACY = {
+    "full": 95.5,
+    "lora": 94.9,
+    "spectral_a": 94.0,
+    "wsa": {"unpruned": 94.4, "pruned": 86.0, "gate_only": 93.0},
+    "head_only": 80.0,
+    "majority": 50.0,
+}
+HYPOTHESIS = {"source": "the hypothesis", "sentence": "as it says"}
+CLAIMS = [
+    {
+        "id": "wsa-accuracy", "kind": "value", "method": "wsa", "states": ["unpruned", "pruned"],
+        "expected": 94.3, "margin": 0.3,
+    },
+    {"id": "lora-accuracy", "kind": "value", "method": "lora", "expected": 94.9, "margin": 3.0},
+    {"id": "full-beats-head", "kind": "order", "better": "full", "worse": "head_only"},
+    {
+        "id": "wsa-beats-spectral", "kind": "order", "better": "wsa", "worse": "spectral_a",
+        "states": ["unpruned", "pruned"],
+    },
+    {
+        "id": "effective-rank", "kind": "interval", "method": "wsa", "quantity": "effective_rank",
+        "low": 6, "high": 7,
+    },
+    {
+        "id": "parameters", "kind": "ratio", "quantity": "parameters_kept", "method": "wsa",
+        "reference": "spectral_a", "low": 0.5, "high": 1.33,
+    },
+    {
+        "id": "no-inference-cost", "kind": "ratio", "quantity": "inference_seconds",
+        "method": "wsa", "reference": "base", "high": 1.05,
+    },
+    {
+        "id": "run-time", "kind": "budget", "quantity": "total_seconds", "limit": 1800,
+        "hardware": "Imaginary processor", "methods": ["full", "lora", "spectral_a", "wsa"],
+    },
+]  # fmt: skip
+
+
+def a_suite(**changes):
+    """The suite of these tests, with all its claims."""
+    return make_suite(claims=[claim | HYPOTHESIS for claim in CLAIMS], **changes)
+
+
+@pytest.fixture
+def suite():
+    return a_suite()
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    """Folders that are empty yet."""
+    return Layout(results=tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Layout:
+    """All runs of the suite, three seeds of every method; made once, not to be changed."""
+    layout = Layout(results=tmp_path_factory.mktemp("made") / "results")
+    make_results(layout, a_suite(), ACCURACY)
+    return layout
+
+
+@pytest.fixture
+def results(made, layout, suite) -> Layout:
+    """A copy of all runs of the suite, to be changed at will."""
+    shutil.copytree(made.results, layout.results)
+    return layout

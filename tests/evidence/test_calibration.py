@@ -1,0 +1,90 @@
+"""Do verdicts keep their promise in worlds whose truth is known?"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+from wsa.evidence import calibration
+from wsa.evidence.calibration import KINDS, calibrate, published, simulate
+from wsa.evidence.records import Calibration
+from wsa.records import read_record
+
+LEVEL = 0.05
+
+
+def _unlikely_above(rate, level=LEVEL):
+    """Whether a true rate of `level` would hardly ever show as many events (1 in 10,000)."""
+    return stats.binom.sf(rate.count - 1, rate.worlds, level) < 1e-4
+
+
+def _check(found: Calibration):
+    """No row's rate of wrong verdicts is, beyond chance, above the level."""
+    assert found.rows
+    for row in found.rows:
+        assert not _unlikely_above(row.wrong), row
+        if row.any_wrong is not None:
+            assert not _unlikely_above(row.any_wrong), row
+        assert row.supported.count + row.contradicted.count <= row.supported.worlds
+
+
+def test_simulated_worlds_have_the_accuracy_they_were_asked_for():
+    rng = np.random.default_rng(0)
+    for kind in KINDS[:5]:
+        worlds = simulate(kind, 400, 2, 3, rng)
+        right = worlds.right([0.94, 0.92])
+        error = 4 * right.mean((2, 3)).std(1) / 20
+        assert np.all(np.abs(right.mean((1, 2, 3)) - [0.94, 0.92]) < error)
+        on_these = worlds.accuracy_on_these(0.94)
+        assert abs(on_these.mean() - right[0].mean()) < error[0]
+
+
+def test_seeds_vary_by_what_the_kind_of_world_says():
+    """Between seeds, on the latent scale turned into accuracy, beside the noise of sentences."""
+    rng = np.random.default_rng(1)
+    for kind in (KINDS[0], KINDS[4]):
+        quiet = dataclasses.replace(kind, seed_std=0.0)
+        spread = [
+            simulate(k, 600, 1, 5, rng).right([k.accuracy])[0].mean(-1).var(-1, ddof=1).mean()
+            for k in (kind, quiet)
+        ]
+        assert (spread[0] - spread[1]) ** 0.5 == pytest.approx(kind.seed_std, rel=0.35)
+
+
+def test_few_worlds_show_no_fault(tmp_path):
+    """The whole calibration, small; the level of every row, as far as few worlds can tell."""
+    path = tmp_path / "calibration.json"
+    found = calibrate(path, worlds=60, seed=1)
+    assert read_record(path, Calibration) == found
+    _check(found)
+    assert {row.claim for row in found.rows} == {"order", "value", "effective_rank"}
+    assert {row.seeds for row in found.rows} == {3, 5}
+
+
+def test_a_judge_that_is_too_bold_would_be_caught(tmp_path, monkeypatch):
+    """The same check fails for the bootstrap's percentiles: it can fail."""
+    monkeypatch.setattr(calibration, "SEEDS", (3,))
+    monkeypatch.setattr(calibration, "KINDS", KINDS[4:5])
+    found = calibrate(tmp_path / "calibration.json", worlds=500)
+    (row,) = [row for row in found.rows if row.claim == "order"]
+    assert _unlikely_above(row.bootstrap_wrong) and not _unlikely_above(row.wrong)
+
+
+def test_the_published_calibration_is_large_and_within_its_bounds():
+    found = published()
+    assert found.worlds_per_row >= 10_000
+    _check(found)
+    power = {
+        (row.world, row.seeds, row.truth): row.supported.rate
+        for row in found.rows
+        if row.claim == "order"
+    }
+    for seeds in (3, 5):
+        rates = [power["usual", seeds, points] for points in (0.0, 0.3, 0.6, 1.0, 2.0)]
+        assert rates == sorted(rates)
+
+
+@pytest.mark.slow
+def test_ten_thousand_worlds(tmp_path):
+    """The published table, made anew with other chance."""
+    _check(calibrate(tmp_path / "calibration.json", worlds=10_000, seed=1))

@@ -1,0 +1,204 @@
+"""What is wrong with results is found, said plainly, and never stops the others."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.evidence.conftest import a_suite
+from tests.fake_results import make_results
+from wsa.evidence.findings import _outliers, check
+from wsa.evidence.reading import Runs, read_runs
+from wsa.evidence.records import Findings
+from wsa.evidence.tables import aggregate
+from wsa.evidence.verdicts import judge
+from wsa.layout import Layout
+from wsa.predictions import predictions_hash
+from wsa.records import read_record
+
+RUN = ("lora", 2)
+
+
+def _edit(path, *keys, value):
+    record = json.loads(path.read_text())
+    node = record
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_text(json.dumps(record))
+
+
+def _remove(files):
+    files.result.unlink()
+
+
+def _truncate(files):
+    files.result.write_text(files.result.read_text()[:100])
+
+
+def _old_schema(files):
+    _edit(files.result, "schema_version", value=0)
+
+
+def _another_run(files):
+    _edit(files.result, "seed", value=1)
+
+
+def _no_predictions(files):
+    files.predictions.unlink()
+
+
+def _damaged_predictions(files):
+    files.predictions.write_bytes(files.predictions.read_bytes()[:200])
+
+
+def _rewrite(files, change, rehash=True):
+    """Other predictions with, or without, the hash that goes with them."""
+    table = change(pd.read_parquet(files.predictions))
+    table.to_parquet(files.predictions, index=False)
+    if rehash:
+        _edit(files.result, "predictions", value=predictions_hash(table))
+
+
+def _nan_logits(files):
+    _rewrite(files, lambda t: t.assign(logit_1=t["logit_1"].where(t.index != 5)), rehash=False)
+
+
+def _other_sentences(files):
+    _rewrite(files, lambda t: t.assign(sentence_id="other-" + t["sentence_id"]))
+
+
+def _other_labels(files):
+    _rewrite(
+        files,
+        lambda t: t.assign(
+            label=1 - t["label"], logit_0=t["logit_1"].to_numpy(), logit_1=t["logit_0"].to_numpy()
+        ),
+    )
+
+
+def _other_logits(files):
+    _rewrite(files, lambda t: t.assign(logit_1=t["logit_1"] + 0.1), rehash=False)
+
+
+def _other_accuracy(files):
+    _edit(files.result, "states", "unpruned", "accuracy", value=0.5)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_remove, "has not been run"),
+        (_truncate, "result.json: damaged"),
+        (_old_schema, "another schema version"),
+        (_another_run, "says it is tiny lora 1"),
+        (_no_predictions, "there are no predictions"),
+        (_damaged_predictions, "predictions.parquet: damaged"),
+        (_nan_logits, "logits are NaN or infinite"),
+        (_other_sentences, "its sentences or labels differ from those of 17 other runs"),
+        (_other_labels, "its sentences or labels differ from those of 17 other runs"),
+        (_other_logits, "its content is not what result.json was written from"),
+        (_other_accuracy, "result.json says 0.500000"),
+    ],
+)
+def test_a_broken_run_is_named_with_its_remedy_and_the_others_are_judged(
+    results, suite, damage, message
+):
+    damage(results.run("tiny", *RUN))
+    runs = read_runs(suite, results)
+    (finding,) = [finding for finding in check(runs) if finding.severity == "error"]
+    assert message in finding.message
+    assert finding.about == "lora, seed 2" and finding.runs == ("runs/lora/seed-2/result.json",)
+    path = results.run("tiny", *RUN).result
+    assert finding.remedy == f"snakemake --cores 1 -R {path}"
+    assert len(runs.results) == 17 and RUN not in runs.results
+    assert runs.paths("lora") == ("runs/lora/seed-1/result.json", "runs/lora/seed-3/result.json")
+
+
+def test_broken_runs_stop_neither_tables_nor_verdicts(results, suite):
+    _truncate(results.run("tiny", "lora", 1))
+    _nan_logits(results.run("tiny", "lora", 2))
+    _remove(results.run("tiny", "lora", 3))
+    _other_sentences(results.run("tiny", "wsa", 1))
+    aggregate(suite, results)
+    claims = judge(suite, results)
+    seeds = {(e.method, e.state): e.seeds for e in claims.estimates}
+    assert ("lora", "unpruned") not in seeds and seeds["wsa", "pruned"] == 2
+    assert seeds["full", "unpruned"] == 3
+    findings = read_record(results.findings_json("tiny"), Findings).findings
+    assert [finding.about for finding in findings if finding.severity == "error"] == [
+        "lora, seed 1", "lora, seed 3", "lora, seed 2", "wsa, seed 1"
+    ]  # fmt: skip
+    assert "has not been run" in results.findings_json("tiny").read_text()
+
+
+def test_a_clean_folder_has_no_findings(made, suite):
+    assert check(read_runs(suite, made)) == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "severity", "message"),
+    [
+        (("provenance", "environments", "train", "versions", "torch"), "2.12.0", "warning",
+         "the version of torch: 2.13.0 in 17 runs"),
+        (("provenance", "environments", "train", "processor"), "Another", "warning",
+         "hardware (processor): Imaginary processor in 17 runs"),
+        (("provenance", "environments", "train", "accelerator"), "H200", "warning",
+         "hardware (accelerator): none in 17 runs"),
+        (("provenance", "data"), "f" * 64, "error", "the data"),
+        (("provenance", "model"), "f" * 64, "error", "the model's weights"),
+        (("provenance", "code", "train"), "f" * 64, "warning", "the code of the stage 'train'"),
+        (("provenance", "configuration"), "f" * 64, "error", "another configuration"),
+        (("evaluated_on",), "holdout", "error", "evaluated on the holdout sentences"),
+        (("provenance", "environments", "train", "git_clean"), False, "note",
+         "1 of 18 runs were made from a working tree with uncommitted changes"),
+        (("provenance", "environments", "evaluate", "deterministic"), False, "note",
+         "equal inputs need not give equal bits"),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_made_otherwise_is_found(results, suite, keys, value, severity, message):
+    _edit(results.run("tiny", *RUN).result, *keys, value=value)
+    (finding,) = check(read_runs(suite, results))
+    assert finding.severity == severity and message in finding.message
+    assert finding.runs == ("runs/lora/seed-2/result.json",)
+
+
+def test_methods_that_do_not_beat_the_controls(layout, suite):
+    levels = {"full": 95, "lora": 79, "spectral_a": 81.5, "head_only": 80, "majority": 50}
+    levels["wsa"] = {"unpruned": 94, "pruned": 45, "gate_only": 40}
+    make_results(layout, suite, levels)
+    found = {(f.about, f.severity): f.message for f in check(read_runs(suite, layout))}
+    assert "is not better than head_only" in found["lora", "warning"]
+    assert "is not clearly better than head_only" in found["spectral_a", "note"]
+    assert "is not better than majority" in found["wsa (pruned)", "warning"]
+    assert set(found) == {("lora", "warning"), ("spectral_a", "note"), ("wsa (pruned)", "warning")}
+
+
+def test_runs_the_suite_does_not_ask_for_are_named(results):
+    suite = a_suite(seeds=(1, 2))
+    (finding,) = check(read_runs(suite, results))
+    assert finding.severity == "note" and len(finding.runs) == 6
+    assert "lora seed-3" in finding.message
+
+
+def _simulated(suite, rng, accuracies) -> Runs:
+    seeds = {
+        method: {seed: rng.random(872) < p for seed, p in zip(suite.seeds, levels, strict=True)}
+        for method, levels in accuracies.items()
+    }
+    correct = {(method, "unpruned"): by_seed for method, by_seed in seeds.items()}
+    return Runs(suite, Layout(), correct=correct)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_a_seed_gone_wrong_is_found_and_an_ordinary_one_is_not(count):
+    suite, rng = a_suite(seeds=range(count)), np.random.default_rng(0)
+    rows = [name for name in suite.methods if name != "majority"]
+    alarms = hits = 0
+    for _ in range(200):
+        levels = {name: 0.9 + 0.004 * rng.standard_normal(count) for name in rows}
+        alarms += bool(_outliers(_simulated(suite, rng, levels)))
+        levels["lora"][1] = 0.5
+        hits += [f.about for f in _outliers(_simulated(suite, rng, levels))] == ["lora, seed 1"]
+    assert alarms <= 4  # 2 % of whole suites
+    assert hits >= 196
