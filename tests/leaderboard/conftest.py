@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from tests.fake_results import make_results, make_suite
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge

@@ -6,11 +6,11 @@ Needs Debian's packages chromium and chromium-driver; skipped where they are mis
 from __future__ import annotations
 
 import json
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
 from tests.leaderboard.conftest import HOSTILE
 
 PAGES = (
@@ -131,19 +131,16 @@ def test_compare_two_methods_from_a_count(opened):
     assert chosen == "wsa"
 
 
-def test_download(opened, browser, tmp_path):
+def test_download(opened, browser, site, tmp_path):
     browser.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
     page = opened("tiny/index.html")
-    page.find_element("css selector", "a[href='downloads/table.tex']").click()
-    import time
-
-    for _ in range(100):
-        if (tmp_path / "table.tex").exists():
-            break
-        time.sleep(0.1)
-    assert "\\toprule" in (tmp_path / "table.tex").read_text()
+    page.find_element("css selector", "a[href='downloads/table.csv']").click()
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "table.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (tmp_path / "table.csv").read_bytes() == site.layout.table_csv("tiny").read_bytes()
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -137,8 +137,8 @@ def _differences(name: str, title: str, bars: list[Bar]) -> Picture | None:
     return intervals(
         name, title,
         "In points of accuracy, with the 95 % interval for other seeds and other sentences. "
-        "Hollow: the interval holds zero. Each pair by itself: only the verdicts are corrected "
-        "for asking several questions at once.",
+        "Hollow: the interval holds zero, or one seed gives none. Each pair by itself: only the "
+        "verdicts are corrected for asking several questions at once.",
         sorted(bars, key=lambda bar: -bar.centre), "difference, points", zero=True,
     )  # fmt: skip
 
@@ -243,7 +243,7 @@ def learning_by_seed(view: SuiteView, name: str) -> Picture | None:
     )  # fmt: skip
 
 
-def _smooth(values: np.ndarray, share: float = 0.04) -> np.ndarray:
+def _smooth(values: np.ndarray, share: float = 0.1) -> np.ndarray:
     """A running mean over `share` of the values; windows shrink at the ends."""
     half = max(int(len(values) * share / 2), 0)
     total = np.concatenate([[0.0], np.cumsum(values)])

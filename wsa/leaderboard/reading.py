@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsa.errors import InputError
-from wsa.evidence.records import Claims, Finding, Findings
+from wsa.evidence.records import Claims, Finding, Findings, Inference
 from wsa.layout import Layout, RunFiles
 from wsa.records import Result, read_record
 from wsa.suite import Suite
@@ -94,6 +94,7 @@ class SuiteResults:
     findings: Sequence[Finding] = ()
     table: dict[str, dict[str, str]] = field(default_factory=dict)
     comparisons: list[dict[str, str]] = field(default_factory=list)
+    inference: Inference | None = None
 
     @property
     def measured(self) -> bool:
@@ -197,6 +198,8 @@ def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
         results.findings = read_record(layout.findings_json(suite.name), Findings).findings
     results.table = {row["method"]: row for row in _csv(layout.table_csv(suite.name))}
     results.comparisons = _csv(layout.comparisons_csv(suite.name))
+    if layout.inference_json(suite.name).exists():
+        results.inference = read_record(layout.inference_json(suite.name), Inference)
     for name in suite.methods:
         for seed in suite.seeds:
             files = layout.run(suite.name, name, seed)

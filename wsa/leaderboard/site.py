@@ -18,7 +18,7 @@ from wsa.leaderboard.contexts import compare_context, method_context, run_contex
 from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.reading import SuiteResults, read_suite
 from wsa.leaderboard.rows import Row, scale_of
-from wsa.leaderboard.view import SuiteView, gaps_of
+from wsa.leaderboard.view import SuiteView, answer, gaps_of
 from wsa.records import read_record
 from wsa.suite import Suite
 
@@ -81,7 +81,9 @@ class _Site:
         write_text(folder / "reading.html", text)
         rows = [row for view in self.views for row in view.rows]
         text = self.fill(
-            "index.html", "", "front", suites=self.views, rows=rows, scales=self.scales,
+            "index.html", "", "front", suites=self.views, rows=rows,
+            scales={row.suite.name: self.scales[row.suite.name] for row in rows},
+            answer=answer(self.views),
             options=_options(rows), gaps=[gap for view in self.views for gap in gaps_of(view)],
         )  # fmt: skip
         write_text(folder / "index.html", text)

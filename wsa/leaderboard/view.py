@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 
 from wsa.evidence.records import Finding, Judgement
 from wsa.leaderboard.drawing import marks
@@ -49,6 +50,17 @@ class Judged:
     @property
     def state(self) -> str:
         return STATES[self.judgement.state] if self.judgement and self.judgement.state else ""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of a merged model: seconds for the timed sentences, and paired ratios to the base model."""
+
+    title: str
+    seconds: float
+    ratio: float
+    lowest: float
+    highest: float
 
 
 class SuiteView:
@@ -107,8 +119,34 @@ class SuiteView:
         return [(word, words.count(word)) for word in order if word in words]
 
     @property
-    def findings(self) -> Sequence[Finding]:
-        return self.results.findings
+    def tally(self) -> str:
+        """The verdicts in a few words: '2 contradicted, 1 undecided'."""
+        return ", ".join(f"{times} {word}" for word, times in self.verdicts)
+
+    @cached_property
+    def findings(self) -> list[list[Finding]]:
+        """The findings, the gravest first, those that say the same together."""
+        groups: dict[tuple[str, str], list[Finding]] = {}
+        for finding in self.results.findings:
+            groups.setdefault((finding.severity, finding.message), []).append(finding)
+        return list(groups.values())
+
+    @cached_property
+    def inference(self) -> list[Speed]:
+        """How long merged models take, beside the pretrained model in the same rounds."""
+        found = self.results.inference
+        if found is None:
+            return []
+        base = found.seconds["base"]
+        speeds = []
+        for name, seconds in found.seconds.items():
+            ratios = [own / ref for own, ref in zip(seconds, base, strict=True)]
+            method = self.suite.methods.get(name)
+            title = method.title if method else "The pretrained model"
+            speeds.append(
+                Speed(title, median(seconds), median(ratios), min(ratios), max(ratios))
+            )  # fmt: skip
+        return speeds
 
     @cached_property
     def claimed_lines(self) -> list[ClaimedLine]:
@@ -160,17 +198,28 @@ class SuiteView:
         return [(name, list(values)) for name, values in found.items()]
 
 
+def answer(views: Sequence[SuiteView]) -> str:
+    """The answer so far, in a few sentences; first where the claims were made for."""
+    sentences = []
+    for view in sorted(views, key=lambda view: not view.claims_apply):
+        where = f"On {view.suite.title}"
+        if view.claims_apply:
+            where += ", which the claims were made for"
+        if not view.suite.claims:
+            continue
+        if not view.measured:
+            sentences.append(f"{where}: not measured yet.")
+        else:
+            sentences.append(f"{where}: {view.tally}.")
+    return " ".join(sentences) or "Nothing has been claimed for these suites."
+
+
 def gaps_of(view: SuiteView) -> list[Gap]:
     """The suite's runs that are not there."""
     suite = view.suite
     if not view.measured:
-        where = " It wants a GPU." if suite.needs_gpu else ""
-        return [
-            Gap(
-                f"{suite.title}: none of its {len(suite.runs())} runs.{where}",
-                f"snakemake --cores 2 --config suites={suite.name}",
-            )
-        ]
+        where = ", on a machine with a GPU" if suite.needs_gpu else ""
+        return [Gap(f"{suite.title}: all of its {len(suite.runs())} runs{where}.", _command(suite))]
     missing = []
     for name, method in suite.methods.items():
         there = {run.seed for run in view.results.runs[name]}
@@ -179,9 +228,10 @@ def gaps_of(view: SuiteView) -> list[Gap]:
             missing.append(f"{method.title}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}")
     if not missing:
         return []
-    return [
-        Gap(
-            f"{suite.title}, runs missing: {'; '.join(missing)}",
-            f"snakemake --cores 2 --config suites={suite.name}",
-        )
-    ]
+    return [Gap(f"{suite.title}, runs missing: {'; '.join(missing)}.", _command(suite))]
+
+
+def _command(suite: Suite) -> str:
+    """What runs a suite, or the rest of it."""
+    resources = "--cores 1 --resources gpu=1" if suite.needs_gpu else "--cores 2"
+    return f"snakemake {resources} --config suites={suite.name}"
