@@ -22,6 +22,7 @@ _HOMES = {
     "prune": "wsa.adapters.pruning",
     "effective_rank": "wsa.adapters.pruning",
     "export": "wsa.adapters.export",
+    "parameter_groups": "wsa.adapters.groups",
 }
 
 __all__ = list(_HOMES)
