@@ -1,8 +1,11 @@
+import json
 import shutil
 
 import pytest
 from tests.fake_results import make_results, make_suite
+from wsa.files import sha256_json
 from wsa.layout import Layout
+from wsa.records import SEAL
 
 ACCURACY = {
     "full": 95.5,
@@ -46,6 +49,17 @@ CLAIMS = [
 def a_suite(**changes):
     """The suite of these tests, with all its claims."""
     return make_suite(claims=[claim | HYPOTHESIS for claim in CLAIMS], **changes)
+
+
+def edit_record(path, *keys, value):
+    """Write `value` at `keys` of a record, and the hash that goes with it."""
+    record = json.loads(path.read_text())
+    record.pop(SEAL)
+    node = record
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_text(json.dumps(record | {SEAL: sha256_json(record)}))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import json
 import shutil
 
 import pytest
+from tests.evidence.conftest import edit_record
 from tests.fake_results import make_results, make_suite
 from wsa.errors import InputError
 from wsa.evidence.compare import compare
@@ -94,9 +95,8 @@ def test_missing_and_broken_runs_are_no_agreement(copies):
 
 def test_other_conditions_are_said(copies):
     for path in copies[1].glob("runs/*/*/result.json"):
-        record = json.loads(path.read_text())
-        record["provenance"]["environments"]["train"]["versions"]["torch"] = "2.12.0"
-        path.write_text(json.dumps(record))
+        place = ("provenance", "environments", "train", "versions", "torch")
+        edit_record(path, *place, value="2.12.0")
     found = compare(*copies)
     assert found.status() == 0
     assert found.conditions == ("the version of torch: 2.13.0 / 2.12.0, 2.13.0",)
@@ -107,7 +107,6 @@ def test_folders_that_cannot_be_compared(copies, tmp_path):
     with pytest.raises(InputError, match="holds no runs"):
         compare(copies[0], tmp_path / "nowhere")
     for path in copies[1].glob("runs/*/*/result.json"):
-        record = json.loads(path.read_text())
-        path.write_text(json.dumps(record | {"suite": "another"}))
+        edit_record(path, "suite", value="another")
     with pytest.raises(InputError, match="runs of another suite"):
         compare(*copies)

@@ -70,7 +70,7 @@ class Kind:
 
 KINDS = (
     Kind("usual", "94 %, seeds vary by 0.3 points", 0.94, 0.003, 6.0, 1.5),
-    Kind("weaker model", "84 %, seeds vary by 0.5 points", 0.84, 0.005, 4.0, 1.5),
+    Kind("weaker model", "84 %, seeds vary by 0.5 points", 0.84, 0.005, 5.0, 1.5),
     Kind("close methods", "94 %, methods err on nearly the same sentences", 0.94, 0.003, 6.0, 0.5),
     Kind("no seed effect", "94 %, seeds alike but for noise", 0.94, 0.0, 6.0, 1.5),
     Kind("strong seed effect", "94 %, seeds vary by 1.5 points", 0.94, 0.015, 6.0, 1.5, 0.0),

@@ -77,10 +77,11 @@ def judge_orders(runs: Runs, comparisons: list[PairComparison]) -> dict[tuple[st
     ]
     family = [order for order in orders if order.spread]
     decisions = decide([order.spread for order in family]) if family else None
+    places = {(order.claim.id, order.state): place for place, order in enumerate(family)}
     judged = {}
     for order in orders:
-        place = family.index(order) if order.spread else None
-        judged[order.claim.id, order.state] = _judge(runs, order, decisions, place, comparisons)
+        key = (order.claim.id, order.state)
+        judged[key] = _judge(runs, order, decisions, places.get(key), comparisons)
     return judged
 
 
