@@ -13,16 +13,7 @@ from test_peft import INPUTS, classification, classifier, language_model, logits
 from test_pruning import with_gates
 from wsa.adapters import SpectralConfig, WSAConfig
 from wsa.errors import InputError
-from wsa.evaluation import evaluate
 from wsa.exporting import export_run
-from wsa.layout import Layout
-from wsa.pruning import prune
-from wsa.sources import fetch_data, fetch_model
-from wsa.suite import load_suite
-from wsa.tokens import tokenise
-from wsa.training import train as train_run
-
-from tiny_project import SUITE, make_project
 
 PREAMBLE = """
 import sys
@@ -131,31 +122,14 @@ def test_what_cannot_be_exported_is_refused(bert_folder, gpt2_folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A tiny suite with two finished runs."""
-    folder = make_project(tmp_path_factory.mktemp("project"), methods=["wsa", "lora", "majority"])
-    layout = Layout(*(folder / name for name in ("config", "resources", "results", "site")))
-    suite = load_suite(SUITE, layout.config)
-    fetch_model(suite.model, layout)
-    fetch_data(suite.data, layout)
-    tokenise(suite.model, suite.data, layout)
-    for method in ("wsa", "lora"):
-        train_run(suite, method, 0, layout)
-        if method == "wsa":
-            prune(suite, method, 0, layout)
-        evaluate(suite, method, 0, layout)
-    return suite, layout
-
-
-def test_a_run_is_exported_with_a_card_that_loads_it(project, tmp_path):
-    suite, layout = project
+def test_a_run_is_exported_with_a_card_that_loads_it(finished_runs, tmp_path):
+    suite, layout = finished_runs
     export_run(suite, "wsa", 0, layout, tmp_path / "lora")
     export_run(suite, "wsa", 0, layout, tmp_path / "merged", format="merged")
     export_run(suite, "lora", 0, layout, tmp_path / "other", format="merged")
     import pandas as pd
 
-    predictions = pd.read_parquet(layout.run(SUITE, "wsa", 0).predictions)
+    predictions = pd.read_parquet(layout.run(suite.name, "wsa", 0).predictions)
     pruned = predictions[predictions.state == "pruned"]
     validation = pd.read_parquet(layout.data("tiny") / "validation.parquet")
     sentences = validation.set_index("id").loc[pruned.sentence_id, "sentence"].tolist()
@@ -184,8 +158,8 @@ def test_a_run_is_exported_with_a_card_that_loads_it(project, tmp_path):
     elsewhere(code, tmp_path, sentences=sentences, logits=found)
 
 
-def test_runs_that_cannot_be_exported_are_refused(project, tmp_path):
-    suite, layout = project
+def test_runs_that_cannot_be_exported_are_refused(finished_runs, tmp_path):
+    suite, layout = finished_runs
     with pytest.raises(InputError, match="'lora' is no spectral adapter.*\n.*--format merged"):
         export_run(suite, "lora", 0, layout, tmp_path / "out")
     with pytest.raises(InputError, match="no such record"):

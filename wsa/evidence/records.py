@@ -148,7 +148,7 @@ class Findings(Record):
 
 
 class Inference(Record):
-    """`inference.json`: how long merged models take for the same sentences.
+    """`inference.json`: how long the trained models of one seed take for the same sentences.
 
     Round i of every entry was timed in turn, so that a slow moment of the machine meets all.
     """
@@ -160,6 +160,11 @@ class Inference(Record):
     seconds: dict[str, tuple[float, ...]] = Field(
         description="'base' (the pretrained model without an adapter) and methods → seconds of "
         "each round; all of one length"
+    )
+    adapters: dict[str, tuple[float, ...]] = Field(
+        default={},
+        description="the same rounds with adapters that are not merged: 'method' as trained, "
+        "'method pruned' → seconds",
     )
 
 
