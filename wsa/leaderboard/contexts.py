@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wsa.errors import remake
 from wsa.leaderboard import drawing
 from wsa.leaderboard.about import about
-from wsa.leaderboard.formats import date, shell
+from wsa.leaderboard.formats import date, repeats
 from wsa.leaderboard.pictures import Picture
 from wsa.leaderboard.reading import Run, place
 from wsa.leaderboard.rows import STATES
@@ -78,7 +79,7 @@ def run_context(view: SuiteView, run: Run, seeds: Picture | None) -> dict[str, o
         "method": view.suite.methods[run.method],
         "siblings": view.results.runs[run.method],
         "states": STATES,
-        "command": f"snakemake --cores 2 -R {shell(run.files.training.as_posix())}",
+        "command": remake(run.files.training.as_posix()),
         "curve": seeds,
         "labels": view.suite.data.labels,
         "confusion": _confusion(run),
@@ -161,7 +162,7 @@ def _environments(run: Run) -> list[tuple[str, object]]:
             (f"{prefix}accelerator", where.accelerator or "none"),
             (f"{prefix}platform", where.platform),
             (f"{prefix}linear algebra", f"{where.blas}; {where.threads} thread(s)"),
-            (f"{prefix}same inputs, same bits", "yes" if where.deterministic else "no"),
+            (f"{prefix}run again, the same", repeats(where.determinism)),
             (f"{prefix}versions", ", ".join(f"{k} {v}" for k, v in where.versions.items())),
             (f"{prefix}git commit", f"{where.git_commit}{changed}" if where.git_commit else None),
         ]

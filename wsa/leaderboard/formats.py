@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from datetime import datetime
+
+from wsa.records import Determinism
 
 DASH = "–"
 
@@ -67,6 +68,19 @@ def date(value: str) -> str:
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
+_REPEATS = {
+    "bitwise": "to the bit",
+    "round-off": "but for the last digits of the logits",
+    "statistical": "in distribution only",
+}
+
+
+def repeats(determinism: Determinism) -> str:
+    """How exactly a rerun repeats, and what would make it repeat more exactly."""
+    better = f"; better with {determinism.raised_by}" if determinism.raised_by else ""
+    return _REPEATS[determinism.level] + better
+
+
 def plain(value: object) -> str:
     """A value of a configuration as a person writes it."""
     if value is None:
@@ -87,10 +101,6 @@ def printable(text: object) -> str:
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", str(text))
 
 
-def shell(word: object) -> str:
-    return shlex.quote(str(word))
-
-
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -104,6 +114,6 @@ def latex(text: object) -> str:
 
 FILTERS = {
     "decimals": decimals, "signed": signed, "count": count, "seconds": seconds, "memory": memory,
-    "rate": rate, "date": date, "plain": plain, "printable": printable, "shell": shell,
+    "rate": rate, "date": date, "plain": plain, "printable": printable,
     "latex": latex,
 }  # fmt: skip

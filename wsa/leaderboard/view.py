@@ -9,6 +9,7 @@ from statistics import median
 
 from wsa.evidence.records import Finding, Judgement
 from wsa.leaderboard.drawing import marks
+from wsa.leaderboard.formats import repeats
 from wsa.leaderboard.pictures import Mark
 from wsa.leaderboard.reading import Run, SuiteResults
 from wsa.leaderboard.rows import STATES, Row, rows_of
@@ -190,7 +191,7 @@ class SuiteView:
                 note("Platform", where.platform)
                 note("Linear algebra", where.blas)
                 note("Threads", where.threads)
-                note("Same inputs give the same bits", "yes" if where.deterministic else "no")
+                note("Run again, the numbers are the same", repeats(where.determinism))
                 for package, number in where.versions.items():
                     note(f"{package} version", number)
                 clean = {True: "", False: ", with changes", None: ""}[where.git_clean]

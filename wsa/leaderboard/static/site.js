@@ -34,7 +34,10 @@
     const count = document.querySelector(`.count[data-for="${id}"]`);
     const key = (name) => `${id}.${name}`;
 
+    let sorted = ":descending"; // as the page was made
     function sort(name, direction) {
+      if (sorted === `${name}:${direction}`) return;
+      sorted = `${name}:${direction}`;
       const index = heads.findIndex((head) => head.dataset.column === name);
       for (const head of heads) if (head.hasAttribute("aria-sort")) head.setAttribute("aria-sort", "none");
       let rows = original;
@@ -76,7 +79,7 @@
         .filter(([, wanted]) => wanted);
       let shown = 0;
       for (const row of original) {
-        const text = (row.dataset.find ?? row.textContent).toLowerCase();
+        const text = words.length ? (row.dataset.find ?? row.textContent).toLowerCase() : "";
         const keep = words.every((word) => text.includes(word)) &&
           chosen.every(([name, wanted]) => (row.dataset[name] ?? "").split("\n").includes(wanted));
         row.hidden = !keep;
