@@ -76,6 +76,29 @@ def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
         print(f"{name}: accuracy {100 * state.accuracy:.2f} % of {state.n}")
 
 
+def _inference(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.inference import summary, time_inference
+
+    print(summary(time_inference(_suite(args, layout), layout)))
+
+
+def _export(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.exporting import export_run
+
+    export_run(
+        _suite(args, layout), args.method, args.seed, layout, args.destination, args.format,
+        pruned=not args.unpruned,
+    )  # fmt: skip
+    print(f"how to load it: {args.destination / 'README.md'}")
+
+
+def _export_adapter(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.adapters.export import export
+
+    export(args.folder, args.destination, args.format, base_model=args.model)
+    print(f"how to load it: {args.destination / 'README.md'}")
+
+
 def _aggregate(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.evidence.tables import aggregate
     from wsa.evidence.verdicts import judge
@@ -193,6 +216,24 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     stage("prune", _prune, "prune a trained gated adapter", "suite", "method", "seed")
     stage("evaluate", _evaluate, "predict, and write the run's record", "suite", "method", "seed")
+    stage(
+        "inference", _inference, "time the models of the first seed, merged and not", "suite"
+    )  # fmt: skip
+    run = stage(
+        "export", _export, "write one run's adapter for use without wsa", "suite", "method", "seed"
+    )  # fmt: skip
+    run.add_argument("--unpruned", action="store_true", help="of a gated method, as trained")
+    adapter = stage(
+        "export-adapter", _export_adapter, "write a saved spectral adapter for use without wsa",
+        "folder",
+    )  # fmt: skip
+    adapter.add_argument("--model", help="the pretrained model (default: what the adapter names)")
+    for sub in (run, adapter):
+        sub.add_argument("destination", type=Path, help="the folder to write")
+        sub.add_argument(
+            "--format", choices=("lora", "merged"), default="lora",
+            help="an ordinary LoRA adapter, or the whole model (default: %(default)s)",
+        )  # fmt: skip
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")

@@ -107,6 +107,18 @@ def time_inference(suite: Suite, layout: Layout) -> Inference:
     return record
 
 
+def summary(timed: Inference) -> str:
+    """One line a case: seconds, and the ratio to the pretrained model in the same round."""
+    base = np.array(timed.seconds["base"])
+    lines = [f"{len(base)} rounds of {timed.sentences} sentences; ratio: median (quartiles)"]
+    for kind, cases in (("merged", timed.seconds), ("adapter", timed.adapters)):
+        for name, seconds in cases.items():
+            low, middle, high = np.quantile(np.array(seconds) / base, (0.25, 0.5, 0.75))
+            ratio = f"{middle:.3f} ({low:.3f} to {high:.3f})"
+            lines.append(f"{name:24} {kind:8} {np.median(seconds):8.4f} s  {ratio}")
+    return "\n".join(lines)
+
+
 def interleave(cases: dict, rounds: int) -> dict:
     """Seconds of every case in every round, after one round that does not count.
 
