@@ -234,6 +234,11 @@ def test_inference_cost_is_judged_from_rounds(results, suite, factor, rounds, ve
         assert judged.estimate == pytest.approx(statistics.mean(ratios))
 
 
+def test_what_was_not_timed_says_how_to_time_it(made, suite):
+    judged = judge_ratio(read_results(suite, made), suite.claims[-2])
+    assert judged.verdict == "not measured" and "wsa inference tiny" in judged.advice
+
+
 def test_broken_timing_is_not_measured_with_its_reason(results, suite):
     results.inference_json("tiny").write_text("{}")
     judged = judge_ratio(read_results(suite, results), suite.claims[-2])

@@ -155,7 +155,11 @@ def _judge_inference(runs: Runs, claim: RatioClaim, fields: dict) -> Judgement:
     path = runs.layout.inference_json(runs.suite.name)
     fields |= {"test": TEST.format("rounds timed in turn, their ratio"), "seeds": 0, "runs": ()}
     if not path.exists():
-        return not_measured(f"Inference has not been timed: there is no {path.name}.", **fields)
+        return not_measured(
+            f"Inference has not been timed: there is no {path.name}.",
+            advice=f"`wsa inference {runs.suite.name}`, then `wsa aggregate {runs.suite.name}`.",
+            **fields,
+        )
     try:
         timed = read_record(path, Inference)
         own, other = (timed.seconds.get(name, ()) for name in (claim.method, claim.reference))
