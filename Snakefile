@@ -2,7 +2,7 @@
 configfile: "config/config.yaml"
 
 
-# used with --sdm apptainer only; docs/clusters.md says how it is built
+# used with --sdm apptainer only: an image with this project installed, built by you
 container: "wsa.sif"
 
 
