@@ -1,8 +1,11 @@
 """An ablation row is its base row with one thing changed."""
 
+from pathlib import Path
+
 import pytest
 from wsa.suite import load_suite
 
+CONFIG = Path(__file__).parents[2] / "config"
 CHANGED = {
     "wsa_constant_lr": {"schedule": "constant"},
     "wsa_product": {"gate": "product"},
@@ -12,7 +15,7 @@ CHANGED = {
 
 @pytest.mark.parametrize("row", CHANGED)
 def test_an_ablation_changes_one_thing(row):
-    suite = load_suite("minilm-l6_ablations")
+    suite = load_suite("minilm-l6_ablations", CONFIG)
     told = {"title", "note"}
     base, ablation = (
         suite.methods[name].model_dump(exclude=told) for name in ("wsa", row)
@@ -25,7 +28,7 @@ def test_an_ablation_changes_one_thing(row):
 
 
 def test_other_ranks_are_trained_as_the_rows_they_stand_beside():
-    suite = load_suite("minilm-l6_ranks")
+    suite = load_suite("minilm-l6_ranks", CONFIG)
     for name, method in suite.methods.items():
         base = next(
             (
