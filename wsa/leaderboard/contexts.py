@@ -39,8 +39,7 @@ def configuration_of(view: SuiteView, name: str) -> list[tuple[str, object]]:
             ("batch_size", protocol.batch_size),
         ]
         if method.gated:
-            lines.insert(-3, ("gate_learning_rate", method.gate_learning_rate or
-                              method.learning_rate))  # fmt: skip
+            lines.insert(-3, ("gate_reach", method.gate_reach))
     return [(key, value) for key, value in lines if value is not None]
 
 

@@ -168,18 +168,20 @@ def accuracy_per_seed(rows: list[Row]) -> Picture:
 
 
 def costs(rows: list[Row]) -> list[Picture]:
+    """Accuracy against parameters, training time and memory, each with its Pareto front."""
     trained = [row for row in rows if row.method.kind != "majority" and row.state != "gate_only"]
+    quoted = [row for row in trained if row.headline]
 
-    def points(cost: str, of: list[Row]) -> list[Point]:
+    def points(cost: str, of: list[Row], unit: float = 1.0) -> list[Point]:
         return [
             Point(
-                row.mark, row.state_label, getattr(row, cost), row.mean, row.low, row.high,
-                hollow=not row.headline,
+                row.mark, row.state_label, getattr(row, cost) / unit, row.mean, row.low, row.high,
+                hollow=not row.headline, family="" if row.control else row.method.family,
             )
             for row in of
+            if getattr(row, cost) is not None
         ]  # fmt: skip
 
-    quoted = [row for row in trained if row.headline]
     return [
         pareto(
             "accuracy-parameters", "Parameters", "Those that a state needs beside the pretrained "
@@ -192,11 +194,7 @@ def costs(rows: list[Row]) -> list[Picture]:
         ),
         pareto(
             "accuracy-memory", "Peak memory", "Of one run while it trains.",
-            [
-                Point(p.mark, p.note, p.x / 1e9, p.y, p.low, p.high, p.hollow)
-                for p in points("memory", quoted)
-            ],
-            "GB", log=False,
+            points("memory", quoted, unit=1e9), "GB", log=False,
         ),
     ]  # fmt: skip
 

@@ -64,7 +64,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Point:
-    """One method in a cost picture."""
+    """One method in a cost picture; methods of one family are joined by a line."""
 
     mark: Mark
     note: str
@@ -73,6 +73,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     hollow: bool = False
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,11 @@ def pareto(
         if best:
             xs, ys = zip(*best, strict=True)
             ax.step(xs, ys, where="post", color=svg.MUTED, lw=1.2, ls=(0, (3, 2)))
+        for members in _families(points):
+            ax.plot(
+                [p.x for p in members], [p.y for p in members], color=members[0].mark.colour,
+                lw=0.9, alpha=0.6,
+            )  # fmt: skip
         for point in points:
             if point.low is not None and point.high is not None:
                 ax.plot([point.x, point.x], [point.low, point.high], color=point.mark.colour, lw=1)
@@ -199,6 +205,15 @@ def pareto(
     return Picture(
         name, title, caption, image, Table(["method", "state", axis, "accuracy, %", "front"], rows)
     )
+
+
+def _families(points: Sequence[Point]) -> list[list[Point]]:
+    """The families of at least three methods, in the states they are quoted for, by cost."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        if point.family and not point.hollow:
+            groups.setdefault(point.family, []).append(point)
+    return [sorted(group, key=lambda p: p.x) for group in groups.values() if len(group) > 2]
 
 
 def front(points: Sequence[tuple[float, float]]) -> set[int]:
