@@ -85,6 +85,8 @@ def test_the_published_calibration_is_large_and_within_its_bounds():
 
 
 @pytest.mark.slow
-def test_ten_thousand_worlds(tmp_path):
-    """The published table, made anew with other chance."""
-    _check(calibrate(tmp_path / "calibration.json", worlds=10_000, seed=1))
+def test_ten_thousand_worlds_give_the_published_table(tmp_path):
+    """The table was made by the engine as it is now: made anew, every count is the same."""
+    found = calibrate(tmp_path / "calibration.json", worlds=10_000, seed=0)
+    _check(found)
+    assert found.rows == published().rows
