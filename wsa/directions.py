@@ -125,6 +125,11 @@ def gate_values(parameter: Array, gate: str) -> Array:
     return parameter.tanh() if hasattr(parameter, "tanh") else np.tanh(parameter)
 
 
+def is_gate(name: str) -> bool:
+    """Whether the parameter `name` of a model belongs to a gate."""
+    return any(f".{part}." in f".{name}." for part in ("spectral_gate", "spectral_scale"))
+
+
 def kept_directions(parts: Mapping[str, Array], gate: str, threshold: float) -> Array:
     """Which directions have |g| ≥ τ: shape (r,), bool."""
     return abs(gate_values(parts["spectral_gate"], gate)) >= threshold

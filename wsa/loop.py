@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wsa.batches import Indices, TokenTable, training_batches
 from wsa.checkpoint import KEPT, Checkpoints
 from wsa.curves import Curves
+from wsa.directions import is_gate
 from wsa.errors import InputError
 from wsa.models import is_head
 from wsa.processes import SignalNoted
@@ -23,7 +24,6 @@ from wsa.progress import Progress
 from wsa.records import Schedule
 from wsa.suite import Method, Protocol, Suite
 
-_GATE_PARAMETERS = ("spectral_gate", "spectral_scale")
 # in a RuntimeError, of the GPU's and of the CPU's allocator
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -63,12 +63,16 @@ class Loop:
         self.groups: list[dict] = []
         if model is not None:
             self.batches = training_batches(table.lengths, self.protocol, seed)
-            self.groups = parameter_groups(model, method, suite)
-            self.optimizer = torch.optim.AdamW(self.groups, fused=True)
-        self.base_rates = [group["lr"] for group in self.groups]
         self.rate = schedule_factors(
             method.schedule or self.protocol.schedule, self.protocol, len(self.batches)
         )
+        self.gate_rate = method.learning_rate
+        if method.gate_reach is not None:
+            self.gate_rate = method.gate_reach / float(self.rate.sum())
+        if model is not None:
+            self.groups = parameter_groups(model, method, suite, self.gate_rate)
+            self.optimizer = torch.optim.AdamW(self.groups, fused=True)
+        self.base_rates = [group["lr"] for group in self.groups]
         self.losses = torch.zeros(len(self.batches), device=device)
         self.curves = Curves(method.learning_rate, self.rate)
         self.step, self.sentences, self.seconds = 0, 0, 0.0
@@ -248,7 +252,7 @@ class Loop:
 
     def schedule(self) -> Schedule:
         method, total = self.method, float(self.rate.sum())
-        gate_rate = _gate_rate(method) if method.gated else None
+        gate_rate = self.gate_rate if method.gated else None
         return Schedule(
             steps=len(self.batches),
             learning_rate=method.learning_rate,
@@ -259,7 +263,9 @@ class Loop:
         )
 
 
-def parameter_groups(model: nn.Module, method: Method, suite: Suite) -> list[dict]:
+def parameter_groups(
+    model: nn.Module, method: Method, suite: Suite, gate_rate: float | None
+) -> list[dict]:
     """AdamW's groups: head, gates and body with their rates; vectors take no weight decay.
 
     Biases, norms and gates are the parameters with fewer than two dimensions.
@@ -267,7 +273,7 @@ def parameter_groups(model: nn.Module, method: Method, suite: Suite) -> list[dic
     protocol = suite.protocol
     rates = {
         "head": _head_rate(method, protocol),
-        "gate": _gate_rate(method),
+        "gate": gate_rate,
         "body": method.learning_rate,
     }
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
@@ -277,7 +283,7 @@ def parameter_groups(model: nn.Module, method: Method, suite: Suite) -> list[dic
         part = "body"
         if is_head(name, suite.model):
             part = "head"
-        elif any(f".{gate}." in name for gate in _GATE_PARAMETERS):
+        elif is_gate(name):
             part = "gate"
         groups.setdefault((part, parameter.ndim >= 2), []).append(parameter)
     return [
@@ -302,10 +308,6 @@ def schedule_factors(kind: str, protocol: Protocol, steps: int) -> np.ndarray:
 
 def _head_rate(method: Method, protocol: Protocol) -> float:
     return method.head_learning_rate or protocol.head_learning_rate
-
-
-def _gate_rate(method: Method) -> float | None:
-    return method.gate_learning_rate or method.learning_rate
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -151,7 +151,12 @@ class Method(Strict):
     )
     learning_rate: float | None = Field(default=None, gt=0, description="of the body")
     head_learning_rate: float | None = Field(default=None, gt=0, description="default: protocol's")
-    gate_learning_rate: float | None = Field(default=None, gt=0, description="default: the body's")
+    gate_reach: float | None = Field(
+        default=None,
+        gt=0,
+        description="Σ lr_t of the gates, about as far as AdamW can move one, whatever the number "
+        "of steps; default: their learning rate is the body's",
+    )
     schedule: Literal["linear", "constant"] | None = Field(
         default=None, description="default: the protocol's; for ablations of the schedule"
     )
@@ -167,6 +172,8 @@ class Method(Strict):
                     raise ValueError(f"adapter.{key} is set by the model file, leave it out")
         elif self.adapter is not None:
             raise ValueError(f"a method of kind '{self.kind}' has no adapter")
+        if self.gate_reach is not None and not self.gated:
+            raise ValueError("gate_reach is for adapters with gates: adapter.peft_type WSA")
         needs_rate = self.kind in ("adapter", "full")
         if needs_rate and self.learning_rate is None:
             raise ValueError("learning_rate is missing")

@@ -39,6 +39,6 @@ def test_other_ranks_are_trained_as_the_rows_they_stand_beside():
             method,
         )
         assert method.learning_rate == base.learning_rate
-        assert method.gate_learning_rate == base.gate_learning_rate
+        assert method.gate_reach == base.gate_reach
         if base.adapter["peft_type"] == "LORA":
             assert method.adapter["lora_alpha"] == 2 * method.adapter["r"]

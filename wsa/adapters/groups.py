@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-_GATES = (".spectral_gate.", ".spectral_scale.")
-
-
-def is_gate(name: str) -> bool:
-    """Whether the parameter `name` belongs to a gate."""
-    return any(part in f".{name}." for part in _GATES)
+from wsa.directions import is_gate
 
 
 def parameter_groups(
