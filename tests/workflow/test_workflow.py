@@ -65,6 +65,7 @@ def test_one_seed_reruns_alone_to_the_same_bits(project):
     }
     bits = predictions(project, "lora", 1)
     rerun = snakemake(project, "-R", f"{RUNS}/lora/seed-1/training.json")
+    # seed 0 is the one whose inference is timed
     assert jobs(rerun) == {"train": 1, "evaluate": 1, "aggregate": 1, "site": 1, "all": 1}
     assert predictions(project, "lora", 1) == bits
     changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
@@ -84,9 +85,13 @@ def test_a_deleted_result_is_made_again(project):
     [
         ("wsa/leaderboard/templates/base.html", {"site"}),
         ("wsa/evidence/verdicts.py", {"aggregate", "site"}),
-        ("wsa/pruning.py", {"prune", "evaluate", "aggregate", "site"}),
-        ("wsa/evaluation.py", {"evaluate", "aggregate", "site"}),
-        ("wsa/training.py", {"train", "train_full", "prune", "evaluate", "aggregate", "site"}),
+        ("wsa/inference.py", {"inference", "aggregate", "site"}),
+        ("wsa/pruning.py", {"prune", "evaluate", "inference", "aggregate", "site"}),
+        ("wsa/evaluation.py", {"evaluate", "inference", "aggregate", "site"}),
+        (
+            "wsa/training.py",
+            {"train", "train_full", "prune", "evaluate", "inference", "aggregate", "site"},
+        ),
     ],
 )
 def test_changed_code_reruns_its_stage_and_what_follows(project, file, rules):

@@ -111,6 +111,21 @@ def results_of(wildcards):
     ]
 
 
+def timed_of(wildcards):
+    """The adapters whose inference is timed: those of the first seed."""
+    suite = SUITES[wildcards.suite]
+    for name, method in suite.methods.items():
+        if method.kind == "adapter":
+            run = LAYOUT.run(suite.name, name, suite.seeds[0])
+            yield from [run.result, run.trained] + (
+                [run.pruned] if method.gated else []
+            )
+
+
+def inference_of(wildcards):
+    return [LAYOUT.inference_json(wildcards.suite)] if any(timed_of(wildcards)) else []
+
+
 def matching(methods):
     """A pattern for these methods' names; one that matches nothing if there are none."""
     return "|".join(map(re.escape, sorted(methods))) or "(?!)"

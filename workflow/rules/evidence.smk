@@ -5,9 +5,29 @@ localrules:
     aggregate,
 
 
+rule inference:
+    input:
+        timed_of,
+    output:
+        LAYOUT.inference_json("{suite}"),
+    log:
+        "logs/inference/{suite}.log",
+    # all cores, so that nothing runs beside what is timed
+    threads: workflow.cores
+    resources:
+        gpu=GPUS,
+    params:
+        wsa=WSA,
+        seeds=SEEDS,
+        code=source_hash("wsa.inference"),
+    shell:
+        "{params.wsa} inference {wildcards.suite} {params.seeds} 2>&1 | tee {log}"
+
+
 rule aggregate:
     input:
         results_of,
+        inference_of,
     output:
         LAYOUT.runs_csv("{suite}"),
         LAYOUT.table_csv("{suite}"),
