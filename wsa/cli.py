@@ -82,6 +82,16 @@ def _inference(args: argparse.Namespace, layout: Layout) -> None:
     print(summary(time_inference(_suite(args, layout), layout)))
 
 
+def _thresholds(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.thresholds import sweep_thresholds
+
+    for point in sweep_thresholds(_suite(args, layout), layout).points:
+        print(
+            f"{point.method:24} τ = {point.threshold:<6g} effective rank "
+            f"{point.effective_rank:5.2f}, accuracy {100 * point.accuracy:.2f} %"
+        )
+
+
 def _export(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.exporting import export_run
 
@@ -107,6 +117,20 @@ def _aggregate(args: argparse.Namespace, layout: Layout) -> None:
     aggregate(suite, layout)
     judge(suite, layout)
     print(layout.table_md(suite.name).read_text(encoding="utf-8"))
+
+
+def _compare(args: argparse.Namespace, layout: Layout) -> int:
+    from wsa.evidence.compare import compare
+
+    comparison = compare(args.a, args.b)
+    print(comparison.table())
+    return comparison.status(same_bits=args.bits)
+
+
+def _calibrate(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.evidence.calibration import calibrate
+
+    calibrate(args.output, args.worlds, args.seed)
 
 
 def _site(args: argparse.Namespace, layout: Layout) -> None:
@@ -219,6 +243,9 @@ def _parser() -> argparse.ArgumentParser:
     stage(
         "inference", _inference, "time the models of the first seed, merged and not", "suite"
     )  # fmt: skip
+    stage(
+        "thresholds", _thresholds, "prune the first seed at other thresholds, and evaluate", "suite"
+    )  # fmt: skip
     run = stage(
         "export", _export, "write one run's adapter for use without wsa", "suite", "method", "seed"
     )  # fmt: skip
@@ -235,6 +262,16 @@ def _parser() -> argparse.ArgumentParser:
             help="an ordinary LoRA adapter, or the whole model (default: %(default)s)",
         )  # fmt: skip
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
+    compare = stage("compare", _compare, "two result folders of one suite, method by method")
+    for side in ("a", "b"):
+        compare.add_argument(side, type=Path, help="a folder such as results/<suite>")
+    compare.add_argument("--bits", action="store_true", help="only the same bits are good enough")
+    calibrate = stage(
+        "calibrate", _calibrate, "how often the verdicts are wrong in simulated worlds"
+    )  # fmt: skip
+    calibrate.add_argument("output", type=Path)
+    calibrate.add_argument("--worlds", type=int, default=10_000)
+    calibrate.add_argument("--seed", type=int, default=0)
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")
     published = stage("publish", _publish, "copy a suite's records to published/", "suite")

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from wsa import records
+from wsa.evidence.records import Calibration, Claims, Findings, Inference
 from wsa.files import write_json
 from wsa.settings import Settings
 from wsa.suite import DataSpec, ModelSpec, Suite
@@ -19,6 +20,10 @@ _MODELS: dict[str, type[BaseModel]] = {
     "training": records.Training,
     "pruning": records.Pruning,
     "result": records.Result,
+    "inference": Inference,
+    "claims": Claims,
+    "findings": Findings,
+    "calibration": Calibration,
 }
 
 

@@ -41,6 +41,6 @@ rule aggregate:
         wsa=WSA,
         seeds=SEEDS,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
-        code=source_hash("wsa.evidence.verdicts"),
+        code=[source_hash("wsa.evidence.tables"), source_hash("wsa.evidence.verdicts")],
     shell:
         "{params.wsa} aggregate {wildcards.suite} {params.seeds} 2>&1 | tee {log}"
