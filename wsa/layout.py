@@ -128,6 +128,10 @@ class Layout:
         """Measured speed of the merged models (`evidence.records.Inference`); may be missing."""
         return self.suite(suite) / "inference.json"
 
+    def thresholds_json(self, suite: str) -> Path:
+        """Accuracy at other thresholds (`evidence.records.Thresholds`); may be missing."""
+        return self.suite(suite) / "thresholds.json"
+
     # --- the site ---
     @property
     def index_page(self) -> Path:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wsa.records import SCHEMA_VERSION, Environment, Record
+from wsa.records import SCHEMA_VERSION, Environment, Fraction, Record
 from wsa.suite import Claim, Published
 
 LEVEL = 0.95  # of every interval; a test's level is 1 − LEVEL
@@ -166,6 +166,28 @@ class Inference(Record):
         description="the same rounds with adapters that are not merged: 'method' as trained, "
         "'method pruned' → seconds",
     )
+
+
+class ThresholdPoint(Record):
+    """A trained adapter, pruned at one threshold."""
+
+    method: str
+    threshold: float
+    effective_rank: float = Field(description="mean over adapted modules")
+    kept_parameters: int = Field(description="trainable ones, the head included")
+    accuracy: Fraction = Field(ge=0, le=1)
+
+
+class Thresholds(Record):
+    """`thresholds.json`: what other thresholds τ would have left of one seed's adapters."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    seed: int
+    environment: Environment
+    evaluated_on: Literal["validation", "holdout"]
+    sentences: int
+    points: tuple[ThresholdPoint, ...] = Field(description="by method, thresholds rising")
 
 
 class Rate(Record):
