@@ -36,7 +36,8 @@ _PEFT = {
     ),
     "ADALORA": About(
         "A low-rank change in the form of singular triplets, pruned to a budget as it trains.",
-        "", "Zhang et al. 2023, AdaLoRA: Adaptive Budget Allocation", "https://arxiv.org/abs/2303.10512",
+        "", "Zhang et al. 2023, AdaLoRA: Adaptive Budget Allocation",
+        "https://arxiv.org/abs/2303.10512",
     ),
     "SPECTRAL": About(
         "The leading singular vectors of every adapted weight are tuned; how many is fixed.",

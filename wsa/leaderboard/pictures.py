@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
@@ -59,7 +59,6 @@ class Bar:
     high: float | None
     dots: Sequence[tuple[str, float]] = ()
     hollow: bool = False
-    colour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,6 @@ class Line:
     y: np.ndarray
     group: str = ""
     faint: bool = False
-    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def shorten(text: str, limit: int = LABEL) -> str:
@@ -114,7 +112,7 @@ def intervals(
         if limits:
             ax.set_xlim(*limits)
         for y, bar in enumerate(reversed(bars)):
-            colour = bar.colour or bar.mark.colour
+            colour = bar.mark.colour
             if limits and bar.centre < limits[0]:
                 ax.annotate(
                     f"◂ {bar.centre:.1f}", (0, y), xycoords=("axes fraction", "data"),

@@ -16,7 +16,7 @@ from wsa.layout import Layout
 from wsa.leaderboard import drawing, formats
 from wsa.leaderboard.contexts import compare_context, method_context, run_context
 from wsa.leaderboard.downloads import write_downloads
-from wsa.leaderboard.reading import SuiteResults, read_suite
+from wsa.leaderboard.reading import read_suite
 from wsa.leaderboard.rows import Row, scale_of
 from wsa.leaderboard.view import SuiteView, answer, gaps_of
 from wsa.records import read_record
@@ -141,6 +141,3 @@ def _version() -> str:
         return version("weighted-spectral-adapter")
     except PackageNotFoundError:  # run from a source tree
         return "from source"
-
-
-__all__ = ["SuiteResults", "render"]

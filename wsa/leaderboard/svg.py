@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
@@ -52,8 +53,6 @@ _SETTINGS = {
     "ytick.labelcolor": INK,
     "xtick.major.size": 3,
     "ytick.major.size": 0,
-    "xtick.minor.visible": False,
-    "legend.frameon": False,
 }
 
 
@@ -102,7 +101,9 @@ def to_svg(ax: Axes, name: str, description: str) -> Markup:
         description: what a reader who cannot see the picture is told.
     """
     buffer = io.BytesIO()
-    ax.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's fonts have more
+        ax.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())
     _drop(root, {"metadata", "style"})
     for element in root.iter():
