@@ -1,6 +1,7 @@
 """`python -m benchmarks.attention`: DeBERTa with compact relative positions against the stock one.
 
-Forward and backward of the whole model, dropout on, at lengths that SST-2 has.
+Forward and backward of the whole model, dropout on, at lengths that SST-2 has. The number of
+operators is what a GPU that waits for its host pays for; it is the same on every machine.
 """
 
 from __future__ import annotations
@@ -11,13 +12,20 @@ from collections.abc import Callable
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from wsa.adapters import WSAConfig
 from wsa.deberta import optimise
 from wsa.devices import device_for_stage
 
 from benchmarks.deberta import add_size_arguments, random_deberta
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table
 
-PROJECTIONS = ["query_proj", "key_proj", "value_proj"]
+TARGETS = {"task_type": "SEQ_CLS", "target_modules": ["query_proj", "key_proj", "value_proj"]}
+ADAPTERS = {
+    "everything": None,
+    "LoRA r=8": LoraConfig(r=8, lora_alpha=16, **TARGETS),
+    "WSA r=16": WSAConfig(r=16, gate="singular_value", **TARGETS),
+}
 
 
 def batch(length: int, sentences: int, vocabulary: int, device: torch.device) -> dict:
@@ -37,6 +45,29 @@ def step(model: nn.Module, inputs: dict) -> Callable[[], None]:
         model(**inputs).loss.backward()
 
     return run
+
+
+class CountOperators(TorchDispatchMode):
+    """Counts the operators that compute: views and empty tensors are left out."""
+
+    _FREE = {"detach", "alias", "empty", "empty_like", "empty_strided", "new_empty_strided"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        free = operator.is_view or operator._overloadpacket.__name__ in self._FREE
+        self.count += not free
+        return operator(*args, **(kwargs or {}))
+
+
+def operators(run: Callable[[], None]) -> int:
+    """How many operators `run` calls, the second time."""
+    run()
+    with CountOperators() as counter:
+        run()
+    return counter.count
 
 
 def differences(slow: nn.Module, fast: nn.Module, inputs: dict) -> tuple[float, float]:
@@ -70,19 +101,17 @@ def main(argv: list[str] | None = None) -> list[dict]:
     torch.set_num_threads(args.threads)
     device = device_for_stage()
     full = random_deberta(args).to(device)
-    lora = get_peft_model(
-        copy.deepcopy(full),
-        LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=PROJECTIONS),
-    )
     rows = []
-    for title, slow in (("full", full), ("LoRA r=8", lora)):
-        fast = copy.deepcopy(slow)
-        optimise(fast.base_model.model if slow is lora else fast)
+    for title, config in ADAPTERS.items():
+        slow = copy.deepcopy(full)
+        fast = optimise(copy.deepcopy(full))
+        if config is not None:
+            slow, fast = (get_peft_model(model, config) for model in (slow, fast))
         for length in args.lengths:
             inputs = batch(length, args.sentences, args.vocabulary, device)
             logits, gradients = differences(slow, fast, inputs)
-            seconds = interleave({"stock": step(slow, inputs), "compact": step(fast, inputs)},
-                                 args.rounds)  # fmt: skip
+            cases = {"stock": step(slow, inputs), "compact": step(fast, inputs)}
+            seconds = interleave(cases, args.rounds)
             rows.append(
                 {
                     "trains": title,
@@ -90,6 +119,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
                     "stock ms": 1000 * min(seconds["stock"]),
                     "compact ms": 1000 * min(seconds["compact"]),
                     "stock takes": paired_ratio(seconds["stock"], seconds["compact"]),
+                    "stock operators": operators(cases["stock"]),
+                    "compact operators": operators(cases["compact"]),
                     "logits differ": logits,
                     "gradients differ": gradients,
                 }

@@ -116,32 +116,54 @@ class CompactSelfAttention(stock.DisentangledSelfAttention):
                 relative_pos,
                 rel_embeddings,
             )
-        query, key, value = (
-            self._heads(projection(hidden_states))
-            for projection in (self.query_proj, self.key_proj, self.value_proj)
-        )
-        terms = 1 + ("c2p" in self.pos_att_type) + ("p2c" in self.pos_att_type)
-        query = query / math.sqrt(self.attention_head_size * terms)
         # dropout before the cut: the stock code draws a mask for all positions
-        positions = self.pos_dropout(rel_embeddings)
         middle = self.pos_ebd_size
-        positions = positions[middle - length : middle + length].unsqueeze(0)
+        positions = self.pos_dropout(rel_embeddings)[middle - length : middle + length]
+        query, position_query = self._project("query", "p2c", hidden_states, positions)
+        key, position_key = self._project("key", "c2p", hidden_states, positions)
+        value = self._heads(self.value_proj(hidden_states))
+        terms = 1 + (position_key is not None) + (position_query is not None)
+        scale = math.sqrt(self.attention_head_size * terms)
+        query = query / scale
         scores = query @ key.transpose(-1, -2)
-        if "c2p" in self.pos_att_type:
-            project = self.key_proj if self.share_att_key else self.pos_key_proj
+        if position_key is not None:
             # position i - j belongs in column j of row i: reversed, the columns rise with j
-            to_position = self._position_scores(query, self._heads(project(positions)).flip(-2))
+            to_position = self._position_scores(query, position_key.flip(-2))
             scores = scores + _skew(to_position, length - 1)
-        if "p2c" in self.pos_att_type:
-            project = self.query_proj if self.share_att_key else self.pos_query_proj
-            asking = self._heads(project(positions)) / math.sqrt(self.attention_head_size * terms)
-            from_position = self._position_scores(key, asking)
+        if position_query is not None:
+            from_position = self._position_scores(key, position_query / scale)
             scores = scores + _skew(from_position, length).transpose(-1, -2)
         blocked: Bool[Tensor, "batch 1 length length"] = ~attention_mask.bool()
         scores = scores.masked_fill(blocked, torch.finfo(scores.dtype).min)
         probabilities = self.dropout(nn.functional.softmax(scores, dim=-1))
         context = (probabilities @ value).transpose(1, 2).flatten(2)
         return context, (probabilities if output_attentions else None)
+
+    def _project(
+        self,
+        name: str,
+        kind: str,
+        tokens: Float[Tensor, "batch length hidden"],
+        positions: Float[Tensor, "positions hidden"],
+    ) -> tuple[
+        Float[Tensor, "batch heads length size"], Float[Tensor, "1 heads positions size"] | None
+    ]:
+        """Tokens and, if attention is of this `kind`, positions as queries or keys, by heads.
+
+        Where one module projects both, it is called once: an adapter in it then computes its
+        weights once.
+        """
+        projection = getattr(self, f"{name}_proj")
+        if kind not in self.pos_att_type:
+            return self._heads(projection(tokens)), None
+        if not self.share_att_key:
+            position_projection = getattr(self, f"pos_{name}_proj")
+            projected = projection(tokens), position_projection(positions.unsqueeze(0))
+        else:
+            joined = projection(torch.cat((tokens.flatten(0, 1), positions)).unsqueeze(0))
+            of_tokens, of_positions = joined.split((tokens.shape[:2].numel(), len(positions)), 1)
+            projected = of_tokens.unflatten(1, tokens.shape[:2])[0], of_positions
+        return self._heads(projected[0]), self._heads(projected[1])
 
     def _heads(self, x: Float[Tensor, "batch n hidden"]) -> Float[Tensor, "batch heads n size"]:
         return x.unflatten(-1, (self.num_attention_heads, -1)).transpose(1, 2)
