@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import nn
-from wsa import training
 from wsa.batches import Indices, TokenTable, training_batches
+from wsa.checkpoint import Checkpoints
 from wsa.deberta import optimise
 from wsa.devices import device_for_stage, reproducible
+from wsa.loop import Loop, _peak_memory
 from wsa.models import attach
 from wsa.suite import Method, Suite, load_suite
 from wsa.tokens import Tokens
@@ -38,6 +39,7 @@ from benchmarks.lengths import sst2_lengths
 from benchmarks.timing import arguments, interleave, paired_ratio, report, synchronise, table
 
 Lengths = Int64[np.ndarray, " sentences"]
+NEVER = 1e9  # seconds
 TRAINER, OURS = "Trainer", "ours"
 
 
@@ -180,11 +182,9 @@ class Workload:
 
         def run() -> float:
             reproducible(self.args.threads)
-            # a whole run logs every 63rd step, which so short a one must not do more often
-            training._LOGGED_POINTS = training._GATE_POINTS = 1
-            loop = training._Loop(model, method, self.suite, 0, self.table, self.device)
-            loop.batches, loop.rate = chosen, np.ones(len(chosen))
-            loop.run(title=f"{name}, {len(chosen)} steps")
+            loop = Loop(model, method, self.suite, 0, self.table, self.device)
+            loop.batches = chosen
+            loop.run(f"{name}, {len(chosen)} steps", Checkpoints(self.folder, {}, NEVER))
             torch.use_deterministic_algorithms(False)
             return loop.seconds
 
@@ -279,7 +279,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if args.memory_of:
             for run in cases.values():
                 run()
-            print(json.dumps({"peak_memory_bytes": training._peak_memory(work.device)}))
+            print(json.dumps({"peak_memory_bytes": _peak_memory(work.device)}))
             return []
         seconds = interleave(cases, args.rounds)
     rows = rows_of(work, seconds, memory)

@@ -34,6 +34,12 @@ def test_interleaving_takes_turns_and_drops_the_first_round():
     assert seconds == {"a": [2.0, 5.0], "b": [3.0, 4.0]}
 
 
+def test_operators_are_counted_without_views():
+    x = torch.ones(2, 3, requires_grad=True)
+    assert attention.operators(lambda: x.T.mul(2)) == 1
+    assert attention.operators(lambda: x[0].unsqueeze(0)) == 0
+
+
 def test_lengths_are_sst2s():
     lengths = sst2_lengths()
     assert len(lengths) == 67_349 == json.loads(HISTOGRAM.read_text())["sentences"]
@@ -86,7 +92,7 @@ def test_dense_rebuild_trains_adapters_and_head_only():
     [
         (svd, ["--shapes", "40x24", "--rank", "4"], 4),
         (adapters, ["--shapes", "32x48", "--sentences", "2", "--length", "3"], 8),
-        (attention, ["--lengths", "6", "--sentences", "2", *SMALL], 2),
+        (attention, ["--lengths", "6", "--sentences", "2", *SMALL], 3),
     ],
     ids=["svd", "adapters", "attention"],
 )
