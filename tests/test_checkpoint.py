@@ -14,16 +14,13 @@ import pytest
 import torch
 from wsa.checkpoint import Checkpoints
 from wsa.errors import InputError
-from wsa.factors import build_factor_index
 from wsa.files import atomic_path
 from wsa.layout import Layout
 from wsa.loop import Loop
-from wsa.sources import fetch_data, fetch_model
 from wsa.suite import load_suite
-from wsa.tokens import tokenise
 from wsa.training import train
 
-from tiny_project import edit_yaml, environment, make_project, wsa
+from tiny_project import edit_yaml, environment, make_project, prepare, wsa
 
 STEPS = 12  # 96 sentences in batches of 16, twice
 ADALORA = {
@@ -46,12 +43,7 @@ def project(tmp_path_factory):
     path = folder / "config/suites/tiny.yaml"
     methods = load_suite("tiny", folder / "config").model_dump(mode="json")["methods"]
     edit_yaml(path, methods={**methods, "adalora": ADALORA})
-    suite = load_suite("tiny", folder / "config")
-    layout = Layout(folder / "config", folder / "resources")
-    fetch_model(suite.model, layout)
-    fetch_data(suite.data, layout)
-    tokenise(suite.model, suite.data, layout)
-    build_factor_index(suite.model, suite.largest_rank, layout)
+    prepare(folder)
     return folder
 
 

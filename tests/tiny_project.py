@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 
 import yaml
+from wsa.factors import build_factor_index
+from wsa.layout import Layout
+from wsa.sources import fetch_data, fetch_model
+from wsa.suite import Suite, load_suite
+from wsa.tokens import tokenise
 
 from tiny import make_tiny_bert, make_tiny_deberta, write_tsv_data
 
@@ -85,6 +90,18 @@ def make_project(folder: Path, *, deberta: bool = False, methods: list[str] | No
     )
     write_yaml(folder / "config/config.yaml", suites=SUITE)
     return folder
+
+
+def prepare(project: Path) -> tuple[Suite, Layout]:
+    """Fetch, tokenise and decompose in this process; returns the suite and where things lie."""
+    layout = Layout(project / "config", project / "resources", project / "results")
+    suite = load_suite(SUITE, layout.config)
+    fetch_model(suite.model, layout)
+    fetch_data(suite.data, layout)
+    tokenise(suite.model, suite.data, layout)
+    if suite.largest_rank:
+        build_factor_index(suite.model, suite.largest_rank, layout)
+    return suite, layout
 
 
 def write_yaml(path: Path, **content: object) -> None:

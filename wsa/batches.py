@@ -32,12 +32,17 @@ def training_sentences(train: Tokens, protocol: Protocol) -> Tokens:
     available = len(train)
     if protocol.evaluate_on == "holdout":
         available -= protocol.holdout_sentences
+        if available <= 0:
+            raise InputError(
+                f"the holdout leaves none of the {len(train)} training sentences",
+                key="protocol.holdout_sentences", value=protocol.holdout_sentences,
+                remedy=f"fewer than {len(train)}",
+            )  # fmt: skip
     wanted = protocol.train_sentences or available
-    if not 0 < wanted <= available:
+    if wanted > available:
         raise InputError(
-            f"only {max(available, 0)} sentences are there to train on",
-            key="protocol.train_sentences", value=wanted,
-            remedy=f"at most {available}, or a smaller holdout" if available > 0 else None,
+            f"only {available} sentences are there to train on", key="protocol.train_sentences",
+            value=wanted, remedy=f"at most {available}, or a smaller holdout",
         )  # fmt: skip
     return train.select(np.sort(order[:wanted])).truncated(protocol.max_length)
 

@@ -195,7 +195,15 @@ def _suite(args: argparse.Namespace, layout: Layout):
 
 
 def _seeds(args: argparse.Namespace) -> list[int] | None:
-    return [int(seed) for seed in args.seeds.split(",")] if getattr(args, "seeds", None) else None
+    if not getattr(args, "seeds", None):
+        return None
+    try:
+        return [int(seed) for seed in args.seeds.split(",")]
+    except ValueError:
+        raise InputError(
+            "should be whole numbers with commas between them", key="--seeds", value=args.seeds,
+            remedy="--seeds 0,1,2",
+        ) from None  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -281,7 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify = stage("verify", _verify, "make runs again and compare with their records", "suite")
     which = verify.add_mutually_exclusive_group()
-    which.add_argument("--sample", type=int, default=3, metavar="N", help="runs (default: 3)")
+    which.add_argument("--sample", type=int, default=3, metavar="N", help="how many (default: 3)")
     which.add_argument("--all", action="store_true", help="every run")
     which.add_argument("--hashes", action="store_true", help="no run: every file's hash instead")
     bundle = stage("bundle", _bundle, "one archive with all of a suite's results", "suite")
@@ -303,6 +311,12 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"wsa: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a file or a disk, never this program's own fault
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"wsa: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

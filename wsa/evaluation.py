@@ -12,7 +12,12 @@ from torch import nn
 
 from wsa import records
 from wsa.batches import TokenTable, evaluation_batches, evaluation_sentences
-from wsa.devices import accelerator_name, device_for_stage, reproducible
+from wsa.devices import (
+    accelerator_name,
+    device_for_stage,
+    nondeterministic_kernels,
+    reproducible,
+)
 from wsa.errors import InputError
 from wsa.files import check_files
 from wsa.layout import Layout
@@ -49,31 +54,36 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> recor
     tokens = evaluation_sentences(
         load_tokens(path, "train"), load_tokens(path, "validation"), protocol
     )
+    here = {"configuration": suite.run_digest(method_name), "data": tokens.sha256}
+    records.check_origin(training, files.training, **here)
     reproducible(protocol.threads)
     device = device_for_stage()
     table = TokenTable(tokens, device)
     begin = time.perf_counter()
-    if method.kind == "majority":
-        logits = {"unpruned": _majority_logits(files.trained / "label_counts.json", len(tokens))}
-    else:
-        folder = layout.model(suite.model.name)
-        verify(folder)
-        model = load_trained(load_pretrained(folder, seed), method, files.trained).to(device)
-        begin = time.perf_counter()
-        logits = {"unpruned": predict(model, table, protocol)}
-        if pruning is not None:
-            model.base_model.zero_gates_below(pruning.rank.threshold)
-            logits["gate_only"] = predict(model, table, protocol)
-            model.load_adapter(str(files.pruned), "pruned", torch_device=str(device))
-            model.set_adapter("pruned")
-            logits["pruned"] = predict(model, table, protocol)
+    with nondeterministic_kernels() as kernels:
+        if method.kind == "majority":
+            logits = {
+                "unpruned": _majority_logits(files.trained / "label_counts.json", len(tokens))
+            }
+        else:
+            folder = layout.model(suite.model.name)
+            records.check_origin(training, files.training, model=verify(folder))
+            model = load_trained(load_pretrained(folder, seed), method, files.trained).to(device)
+            begin = time.perf_counter()
+            logits = {"unpruned": predict(model, table, protocol)}
+            if pruning is not None:
+                model.base_model.zero_gates_below(pruning.rank.threshold)
+                logits["gate_only"] = predict(model, table, protocol)
+                model.load_adapter(str(files.pruned), "pruned", torch_device=str(device))
+                model.set_adapter("pruned")
+                logits["pruned"] = predict(model, table, protocol)
     seconds = (time.perf_counter() - begin) / len(logits)
 
     predictions = write_predictions(files.predictions, _frame(logits, tokens))
     states = {state: _state(values, tokens.labels) for state, values in logits.items()}
     environments = {
         "train": training.environment,
-        "evaluate": environment(started, accelerator=accelerator_name()),
+        "evaluate": environment(started, accelerator=accelerator_name(), nondeterministic=kernels),
     }
     code = {"train": training.code, "evaluate": source_hash("wsa.evaluation")}
     if pruning is not None:

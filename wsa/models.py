@@ -55,7 +55,7 @@ def load_pretrained(folder: Path, seed: int) -> nn.Module:
                 folder, num_labels=2, dtype=torch.float32, local_files_only=True,
                 trust_remote_code=False,
             )  # fmt: skip
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the library raises anything for a damaged or a strange model
         raise InputError(f"transformers cannot load this model: {error}", file=folder) from error
     model.config.problem_type = "single_label_classification"
     return optimise(model)
@@ -128,7 +128,7 @@ def peft_config(method: Method, spec: ModelSpec):
         return config_class(
             task_type=peft.TaskType.SEQ_CLS, modules_to_save=list(spec.head_modules), **arguments
         )
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # PEFT does not check types, so a wrong one raises anything
         raise InputError(str(error), key="adapter", value=method.adapter) from error
 
 

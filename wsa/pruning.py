@@ -24,6 +24,8 @@ def prune(suite: Suite, method_name: str, seed: int, layout: Layout) -> records.
     files = layout.run(suite.name, method_name, seed)
     training = records.read_record(files.training, records.Training)
     check_files(files.folder, training.files, remake=files.training)
+    configuration = suite.run_digest(method_name)
+    records.check_origin(training, files.training, configuration=configuration)
     with atomic_folder(files.pruned) as folder:
         ranks = prune_saved_adapter(files.trained, folder)
     record = records.Pruning(

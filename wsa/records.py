@@ -181,6 +181,22 @@ class Result(Record):
     provenance: Provenance
 
 
+def check_origin(training: Training, path: Path, **here: str | None) -> None:
+    """Raise InputError unless a run was trained with what is here.
+
+    Args:
+        training: the record of the training.
+        path: its file.
+        here: `model`, `data` or `configuration` → the sha256 of the present one.
+    """
+    for key, value in here.items():
+        if getattr(training, key) != value:
+            raise InputError(
+                f"the run was trained with another {key} than is here", file=path, key=key,
+                value=getattr(training, key), remedy=f"train it again: {remake(path)}",
+            )  # fmt: skip
+
+
 R = TypeVar("R", bound=Record)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from wsa.devices import gpu_names
 from wsa.errors import InputError
 from wsa.layout import Layout
-from wsa.suite import Strict, Suite, check, load_suite
+from wsa.suite import Seed, Suite, load_suite
+from wsa.validation import Strict, check
 
 DEFAULT_SUITE = "minilm-l6_movie-snippets"
 QUESTION_SUITE = "deberta-v3-base_sst2"
@@ -32,7 +33,7 @@ class Settings(Strict):
         default="auto",
         description=f"names of suites; 'auto': {DEFAULT_SUITE}, and {QUESTION_SUITE} with a GPU",
     )
-    seeds: int | list[int] | None = Field(
+    seeds: Annotated[int, Field(ge=1, le=1000)] | list[Seed] | None = Field(
         default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
     )
     allow_cpu: bool = Field(
@@ -51,9 +52,14 @@ class Settings(Strict):
 
 def read_settings(raw: dict[str, Any]) -> Settings:
     """Check the workflow's configuration; raises InputError."""
-    settings = check(Settings, raw, "config/config.yaml (or --config)")
-    if isinstance(settings.seeds, int) and settings.seeds < 1:
-        raise InputError("at least one seed is needed", key="seeds", value=settings.seeds)
+    file = "config/config.yaml (or --config)"
+    settings = check(Settings, raw, file)
+    names = settings.suites
+    if not names or isinstance(names, list) and len(set(names)) < len(names):
+        raise InputError(
+            "a suite is named twice" if names else "no suite is named", file=file, key="suites",
+            value=names or None, remedy=f"suites: {DEFAULT_SUITE}",
+        )  # fmt: skip
     return settings
 
 

@@ -13,20 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
 from wsa.files import sha256_json
+from wsa.validation import Many, Strict, Text, check
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-class Strict(BaseModel):
-    """A typed mapping that refuses unknown keys and silent conversions of strings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # --- sources -------------------------------------------------------------------------------------
@@ -41,7 +37,7 @@ class PypiSource(Strict):
     file: str = Field(description="the archive's file name: a wheel or a source distribution")
     sha256: Sha256
     member: str = Field(description="path inside the archive; '!' steps into a nested archive")
-    files: tuple[str, ...] | None = Field(default=None, description="of a folder, only these")
+    files: Many[Text] | None = Field(default=None, description="of a folder, only these")
 
 
 class HubSource(Strict):
@@ -51,7 +47,7 @@ class HubSource(Strict):
     id: str = Field(pattern=r"^[^/\s]+/[^/\s]+$")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a full commit hash")
     config: str | None = Field(default=None, description="the data set's configuration")
-    files: tuple[str, ...] | None = Field(default=None, description="only these; * stands for any")
+    files: Many[Text] | None = Field(default=None, description="only these; * stands for any")
 
 
 class PathSource(Strict):
@@ -68,12 +64,12 @@ class ModelSpec(Strict):
     """A pretrained encoder and where methods attach to it."""
 
     name: Name
-    title: str
+    title: Text
     source: Source
-    target_modules: tuple[str, ...] = Field(
+    target_modules: Many[Text] = Field(
         min_length=1, description="linear modules that adapters change, by the end of their name"
     )
-    head_modules: tuple[str, ...] = Field(
+    head_modules: Many[Text] = Field(
         min_length=1, description="modules of the classification head, trained by every method"
     )
     citation: str = ""
@@ -98,10 +94,10 @@ class DataSpec(Strict):
     """Two-class sentences."""
 
     name: Name
-    title: str
+    title: Text
     source: Source
     reader: Annotated[RatedSentences | Splits, Field(discriminator="kind")] = Splits()
-    labels: tuple[str, str] = ("negative", "positive")
+    labels: Annotated[tuple[Text, Text], Field(strict=False)] = ("negative", "positive")
     citation: str = ""
     licence: str = ""
 
@@ -140,10 +136,14 @@ class Protocol(Strict):
 # --- methods -------------------------------------------------------------------------------------
 
 
+def _is_rank(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
 class Method(Strict):
     """One row of the table."""
 
-    title: str
+    title: Text
     kind: Literal["adapter", "full", "head_only", "majority"] = "adapter"
     family: str = Field(default="", description="rows of one family are shown together")
     adapter: dict[str, Any] | None = Field(
@@ -165,8 +165,12 @@ class Method(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Method:
         if self.kind == "adapter":
-            if not self.adapter or "peft_type" not in self.adapter:
-                raise ValueError("a method of kind 'adapter' needs adapter.peft_type")
+            if not isinstance((self.adapter or {}).get("peft_type"), str):
+                raise ValueError("a method of kind 'adapter' needs adapter.peft_type, a PEFT type")
+            if not _is_rank(self.adapter.get("r", 1)):
+                raise ValueError(
+                    f"adapter.r should be a whole number from 1 on, not {self.adapter['r']!r}"
+                )
             for key in ("modules_to_save", "task_type"):
                 if key in self.adapter:
                     raise ValueError(f"adapter.{key} is set by the model file, leave it out")
@@ -211,6 +215,12 @@ class _Claim(Strict):
     note: str = Field(default="", description="how the sentence was read, where it leaves it open")
 
 
+def _low_below_high(claim: Any) -> Any:
+    if claim.low > claim.high:
+        raise ValueError(f"low ({claim.low:g}) is above high ({claim.high:g})")
+    return claim
+
+
 class ValueClaim(_Claim):
     """The accuracy of `method` is about `expected` percent, within `margin` points.
 
@@ -219,7 +229,7 @@ class ValueClaim(_Claim):
 
     kind: Literal["value"]
     method: Name
-    states: tuple[State, ...] = Field(default=("unpruned",), min_length=1)
+    states: Many[State] = Field(default=("unpruned",), min_length=1)
     expected: Percent
     margin: Annotated[float, Field(gt=0)]
 
@@ -230,7 +240,7 @@ class OrderClaim(_Claim):
     kind: Literal["order"]
     better: Name
     worse: Name
-    states: tuple[State, ...] = Field(default=("unpruned",), min_length=1)
+    states: Many[State] = Field(default=("unpruned",), min_length=1)
 
 
 class IntervalClaim(_Claim):
@@ -241,6 +251,8 @@ class IntervalClaim(_Claim):
     quantity: Literal["effective_rank"]
     low: float
     high: float
+
+    _ordered = model_validator(mode="after")(_low_below_high)
 
 
 class RatioClaim(_Claim):
@@ -258,6 +270,8 @@ class RatioClaim(_Claim):
     low: float = 0.0
     high: float
 
+    _ordered = model_validator(mode="after")(_low_below_high)
+
     @model_validator(mode="after")
     def _base_has_no_parameters(self) -> RatioClaim:
         if self.reference == "base" and self.quantity != "inference_seconds":
@@ -272,7 +286,7 @@ class BudgetClaim(_Claim):
     quantity: Literal["total_seconds"]
     limit: Annotated[float, Field(gt=0)]
     hardware: str = Field(description="part of the accelerator's name, such as 'RTX A6000'")
-    methods: tuple[Name, ...] = Field(default=(), description="default: every method of the suite")
+    methods: Many[Name] = Field(default=(), description="default: every method of the suite")
 
 
 Claim = Annotated[
@@ -298,16 +312,16 @@ class Suite(Strict):
     """One benchmark: one model, one data set, one protocol, several methods."""
 
     name: Name
-    title: str
+    title: Text
     question: str = ""
     model: ModelSpec
     data: DataSpec
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    seeds: Many[Seed] = Field(min_length=1)
     needs_gpu: bool = Field(default=False, description="refused on a CPU unless asked for")
     protocol: Protocol
     methods: dict[Name, Method] = Field(min_length=1)
-    claims: tuple[Claim, ...] = ()
-    published: tuple[Published, ...] = ()
+    claims: Many[Claim] = ()
+    published: Many[Published] = ()
 
     @field_validator("seeds")
     @classmethod
@@ -412,6 +426,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(f"not valid UTF-8: {error}", file=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from None
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
@@ -484,6 +500,8 @@ def _read_extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = raw.pop("extends", None)
     if base is None:
         return raw
+    if not isinstance(base, str):
+        raise InputError("should be a suite's name", file=path, key="extends", value=base)
     return _overlay(_read_extended(path.parent / f"{base}.yaml", (*below, path)), raw)
 
 
@@ -500,87 +518,55 @@ def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+_SWEEP = "sweep: {lora: {learning_rate: [1.0e-3, 2.0e-3], adapter.r: [4, 8]}}"
+
+
+def _numbers(values: Any) -> bool:
+    """Whether `values` is a list of numbers, and not empty."""
+    numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    return numbers and bool(values)
+
+
 def _expand(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     """Turn `sweep: {lora: {learning_rate: [1e-3, 2e-3]}}` into one method row per value."""
     sweep = raw.pop("sweep", None)
     if sweep is None:
         return raw
-    methods = raw.get("methods", {})
+    methods = raw.get("methods")
+    if not isinstance(sweep, dict) or not isinstance(methods, dict):
+        raise InputError(
+            "should map names of methods to what is swept", file=path, key="sweep", value=sweep,
+            remedy=_SWEEP,
+        )  # fmt: skip
     rows: dict[str, Any] = {}
     for name, axes in sweep.items():
         if name not in methods:
             raise InputError(
                 f"unknown method '{name}'", file=path, key="sweep",
-                remedy=did_you_mean(name, methods),
+                remedy=did_you_mean(str(name), map(str, methods)),
             )  # fmt: skip
-        if not isinstance(axes, dict) or not all(isinstance(v, list) for v in axes.values()):
+        if not isinstance(axes, dict) or not all(_numbers(values) for values in axes.values()):
             raise InputError(
-                "should map keys of the method to lists of values", file=path, key=f"sweep.{name}",
-                value=axes, remedy="sweep: {lora: {learning_rate: [1.0e-3, 2.0e-3]}}",
+                "should map keys of the method to lists of numbers", file=path,
+                key=f"sweep.{name}", value=axes, remedy=_SWEEP,
             )  # fmt: skip
         for values in itertools.product(*axes.values()):
             row = copy.deepcopy(methods[name])
             for key, value in zip(axes, values, strict=True):
-                *parents, last = key.split(".")
+                *parents, last = str(key).split(".")
                 target = row
                 for parent in parents:
-                    target = target[parent]
+                    target = target.get(parent) if isinstance(target, dict) else None
+                if not isinstance(target, dict):
+                    raise InputError(
+                        f"method '{name}' has no {'.'.join(parents) or 'keys'}", file=path,
+                        key=f"sweep.{name}.{key}", remedy=_SWEEP,
+                    )  # fmt: skip
                 target[last] = value
-            label = ",".join(f"{k.split('.')[-1]}={v:g}" for k, v in zip(axes, values, strict=True))
+            label = ",".join(
+                f"{str(k).split('.')[-1]}={v:g}" for k, v in zip(axes, values, strict=True)
+            )
             row["title"] = f"{row.get('title', name)} ({label})"
             rows[f"{name}." + "_".join(f"{v:g}" for v in values)] = row
     raw["methods"] = rows
     return raw
-
-
-def check(model: type[BaseModel], raw: dict[str, Any], file: Path | str) -> Any:
-    """Validate `raw` against `model`; the first fault becomes an InputError naming `file`."""
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        # pydantic puts the discriminator's tag into the location: drop what is no key of `raw`
-        location = [part for part in fault["loc"] if not _is_tag(part, fault["loc"], raw)]
-        key = ".".join(str(part) for part in location)
-        problem, remedy = fault["msg"].removeprefix("Value error, "), None
-        if fault["type"] == "extra_forbidden":
-            siblings = _field_names(model, location[:-1])
-            problem, remedy = "unknown key", did_you_mean(str(location[-1]), siblings)
-        elif fault["type"] == "missing":
-            problem, remedy = "is missing", f"add '{location[-1]}'"
-        value = fault["input"] if fault["type"] != "missing" else None
-        if isinstance(value, dict) and fault["type"] != "extra_forbidden":
-            value = None
-        raise InputError(problem, file=file, key=key, value=value, remedy=remedy) from None
-
-
-def _is_tag(part: object, location: tuple, raw: Any) -> bool:
-    """Whether `part` of a pydantic location is a union's tag rather than a key."""
-    node = raw
-    for step in location[: location.index(part)]:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            continue
-    return isinstance(node, dict) and part not in node and node.get("kind") == part
-
-
-def _field_names(model: type[BaseModel], location: list) -> list[str]:
-    """The keys allowed at `location` below `model`."""
-    names: Any = model
-    for step in location:
-        field = names.model_fields.get(step) if isinstance(names, type) else None
-        if field is None:
-            continue
-        names = _model_in(field.annotation) or names
-    return list(names.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first typed mapping inside an annotation such as `dict[str, Method]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if found := _model_in(argument):
-            return found
-    return None

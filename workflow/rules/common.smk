@@ -48,7 +48,7 @@ GPUS = (
 WSA = " ".join(
     ["wsa"]
     + [
-        f"--{folder} {path}"
+        f"--{folder} {shlex.quote(path)}"
         for folder, path in SETTINGS.folders.model_dump().items()
         if path != str(getattr(Layout(), folder))
     ]

@@ -21,6 +21,7 @@ rule factors:
 rule check:
     input:
         model_of,
+        tokens_of,
         lambda wildcards: (
             LAYOUT.factor_index(
                 SUITES[wildcards.suite].model.name,
