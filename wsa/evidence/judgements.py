@@ -19,6 +19,11 @@ _EMPTY = {
 }  # fmt: skip
 
 
+def number(value: float, digits: int = 2, sign: str = "") -> str:
+    """A number for a sentence, with a true minus sign; `sign` "+" shows that of a gain, too."""
+    return f"{value:{sign}.{digits}f}".replace("-", "\u2212")
+
+
 def decided(code: int, sentence: str, **fields) -> Judgement:
     """A claim that is `SUPPORTED` or `CONTRADICTED`."""
     return Judgement(**_EMPTY | fields | {"verdict": _WORDS[code], "sentence": sentence})

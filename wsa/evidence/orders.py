@@ -25,6 +25,7 @@ from wsa.evidence.judgements import (
     called,
     decided,
     not_measured,
+    number,
     too_few,
     undecided,
 )
@@ -121,24 +122,25 @@ def _judge(
     fields |= {
         "estimate": points,
         "sentences": right[0].shape[1],
-        "measured": f"{points:+.2f} points (n = {len(seeds)})",
+        "measured": f"{number(points, sign='+')} points (n = {len(seeds)})",
         "notes": too_few(runs, seeds, claim.better, claim.worse),
         "comparison": _comparison(order, comparisons),
     }
-    ahead = f"{better} is {abs(points):.2f} points {'ahead' if points >= 0 else 'behind'}"
+    side = "ahead of" if points >= 0 else "behind"
+    ahead = f"{better} is {number(abs(points))} points {side} {worse}"
     if order.spread is None:
-        return undecided(f"{ahead} of {worse}. {ONE_SEED}", advice=ONE_MORE, **fields)
+        return undecided(f"{ahead}. {ONE_SEED}", advice=ONE_MORE, **fields)
     p, adjusted = float(decisions.p[place]), float(decisions.p_adjusted[place])
     interval = percent_interval(order.spread.interval())
     fields |= {"interval": interval, "p": p, "p_adjusted": adjusted}
-    between = f"95 % interval {interval.low:+.2f} to {interval.high:+.2f}"
+    low, high = (number(end, sign="+") for end in (interval.low, interval.high))
+    between = f"95 % interval {low} to {high}"
+    by = f"{number(points, sign='+')} points ({between})"
     code = int(decisions.codes[place])
     if code == SUPPORTED:
-        return decided(code, f"{better} is better than {worse}: {points:+.2f} points ({between}).",
-                       **fields)  # fmt: skip
+        return decided(code, f"{better} is better than {worse}: {by}.", **fields)
     if code == CONTRADICTED:
-        return decided(code, f"{better} is worse than {worse}: {points:+.2f} points ({between}).",
-                       **fields)  # fmt: skip
+        return decided(code, f"{better} is worse than {worse}: {by}.", **fields)
     why = "these runs cannot tell which is better"
     if order.spread.nonzero_sentences < FEWEST_DIFFERING:
         why = f"they differ on only {order.spread.nonzero_sentences} sentences, too few to tell"
@@ -150,8 +152,7 @@ def _judge(
     # what Holm asks of this claim: the level shared with those not yet decided before it
     rivals = int((decisions.p >= p).sum())
     more, advice = planning.seeds_for_order(order.spread, ALPHA / rivals)
-    return undecided(f"{ahead} of {worse} ({between}): {why}.", more_seeds=more, advice=advice,
-                     **fields)  # fmt: skip
+    return undecided(f"{ahead} ({between}): {why}.", more_seeds=more, advice=advice, **fields)
 
 
 def _comparison(order: _Order, comparisons: list[PairComparison]) -> PairComparison | None:

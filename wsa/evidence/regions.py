@@ -22,6 +22,7 @@ from wsa.evidence.judgements import (
     called,
     decided,
     not_measured,
+    number,
     too_few,
     undecided,
 )
@@ -199,7 +200,7 @@ def _judge(
 ) -> Judgement:
     """Does the mean of the population of `values` lie in [low, high]?"""
     n, mean = len(values), float(values.mean())
-    text = f"{mean:.{digits}f}{unit_text}"
+    text = f"{number(mean, digits)}{unit_text}"
     fields["estimate"] = mean
     if n == 1:
         return undecided(
@@ -211,11 +212,12 @@ def _judge(
     std = float(values.std(ddof=1))
     interval = Interval(**dict(zip(("low", "high"), map(float, t_interval(values)), strict=True)))
     fields |= {
-        "measured": f"{mean:.{digits}f} ± {std:.{digits}f}{unit_text} (n = {n})",
+        "measured": f"{number(mean, digits)} ± {number(std, digits)}{unit_text} (n = {n})",
         "interval": interval,
         "p": float(equivalence_p(values, low, high)),
     }
-    between = f"95 % interval {interval.low:.{digits}f} to {interval.high:.{digits}f}"
+    low_end, high_end = (number(end, digits) for end in (interval.low, interval.high))
+    between = f"95 % interval {low_end} to {high_end}"
     said = f"{subject} is {text} ({between})"
     code = int(judge_region(values, low, high))
     if code == SUPPORTED:
