@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from wsa import records
-from wsa.evidence.records import Calibration, Claims, Findings, Inference
+from wsa.evidence.records import Calibration, Claims, Findings, Inference, Thresholds
 from wsa.files import write_json
 from wsa.settings import Settings
 from wsa.suite import DataSpec, ModelSpec, Suite
@@ -21,6 +21,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "pruning": records.Pruning,
     "result": records.Result,
     "inference": Inference,
+    "thresholds": Thresholds,
     "claims": Claims,
     "findings": Findings,
     "calibration": Calibration,

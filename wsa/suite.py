@@ -320,6 +320,9 @@ class Suite(Strict):
     needs_gpu: bool = Field(default=False, description="refused on a CPU unless asked for")
     protocol: Protocol
     methods: dict[Name, Method] = Field(min_length=1)
+    baseline: Name | None = Field(
+        default=None, description="the method whose differences to all others the page lists"
+    )
     claims: Many[Claim] = ()
     published: Many[Published] = ()
 
@@ -331,7 +334,12 @@ class Suite(Strict):
         return seeds
 
     @model_validator(mode="after")
-    def _claims_name_methods(self) -> Suite:
+    def _names_are_methods(self) -> Suite:
+        if self.baseline is not None and self.baseline not in self.methods:
+            raise ValueError(
+                f"baseline: unknown method '{self.baseline}', "
+                + did_you_mean(self.baseline, self.methods)
+            )
         seen = set()
         for claim in self.claims:
             if claim.id in seen:
