@@ -12,6 +12,7 @@ from peft import LoraConfig, get_peft_model
 from test_peft import INPUTS, classification, classifier, language_model, logits, train
 from test_pruning import with_gates
 from wsa.adapters import SpectralConfig, WSAConfig
+from wsa.cli import main
 from wsa.errors import InputError
 from wsa.exporting import export_run
 
@@ -156,6 +157,21 @@ def test_a_run_is_exported_with_a_card_that_loads_it(finished_runs, tmp_path):
     )
     found = torch.tensor(pruned[["logit_0", "logit_1"]].to_numpy())
     elsewhere(code, tmp_path, sentences=sentences, logits=found)
+
+
+def test_the_command_line_exports(finished_runs, tmp_path, capsys):
+    suite, layout = finished_runs
+    roots = [f"--{name}={getattr(layout, name)}" for name in ("config", "resources", "results")]
+    assert main([*roots, "export", suite.name, "wsa", "0", str(tmp_path / "run")]) == 0
+    assert str(tmp_path / "run/README.md") in capsys.readouterr().out
+    pruned = layout.run(suite.name, "wsa", 0).pruned
+    model = layout.model(suite.model.name)
+    assert main(["export-adapter", str(pruned), str(tmp_path / "folder"), f"--model={model}"]) == 0
+    weights = [tmp_path / name / "adapter_model.safetensors" for name in ("run", "folder")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    capsys.readouterr()
+    assert main(["export-adapter", str(tmp_path), str(tmp_path / "none")]) == 2
+    assert "holds no adapter" in capsys.readouterr().err
 
 
 def test_runs_that_cannot_be_exported_are_refused(finished_runs, tmp_path):
