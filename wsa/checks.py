@@ -1,4 +1,4 @@
-"""Faults of a suite that only its model and its data can show, found before any training starts."""
+"""Faults of a method that only its model and its data can show, found before any training."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from wsa.suite import Method, Suite
 from wsa.tokens import SPLITS, load_tokens
 
 
-def check_suite(suite: Suite, layout: Layout) -> None:
-    """Attach every method to the model, take one step with it, and write down what was found fit.
+def check_method(suite: Suite, name: str, layout: Layout) -> None:
+    """Attach the method to the model, take one step with it, and write down that it fits.
 
     Raises:
         InputError: for too few sentences, a tokenizer of another model, a weight with NaN,
-            sentences longer than the model takes; naming the method, for an unknown PEFT type or
-            argument, an argument of the wrong type, a rank larger than a matrix, a target or head
-            module that the model does not have.
+            sentences longer than the model takes; for an unknown PEFT type or argument, an
+            argument of the wrong type, a rank larger than a matrix, a target or head module that
+            the model does not have.
     """
+    method = suite.method(name)
     path = layout.tokens(suite.model.name, suite.data.name)
     train, validation = (load_tokens(path, split) for split in SPLITS)
     parts = (
         training_sentences(train, suite.protocol),
         evaluation_sentences(train, validation, suite.protocol),
     )
-    longest = max(parts, key=lambda part: part.lengths.max())
-    batch = TokenTable(longest, torch.device("cpu")).batch(longest.lengths.argsort()[-1:])
-    _check_model(suite, layout, max(int(part.input_ids.max()) for part in parts), batch)
-    for name, method in suite.methods.items():
-        if method.kind != "majority":
-            _check_method(name, method, batch, suite, layout)
-    fit = {name: suite.run_digest(name) for name in suite.methods}
-    write_json(layout.checked(suite.name), {"suite": suite.name, "methods": fit})
+    if method.kind != "majority":
+        longest = max(parts, key=lambda part: part.lengths.max())
+        batch = TokenTable(longest, torch.device("cpu")).batch(longest.lengths.argsort()[-1:])
+        _check_model(suite, layout, max(int(part.input_ids.max()) for part in parts), batch)
+        _check_method(name, method, batch, suite, layout)
+    write_json(
+        layout.checked(suite.name, name),
+        {"suite": suite.name, "method": name, "configuration": suite.run_digest(name)},
+    )
 
 
 def _check_model(

@@ -46,9 +46,11 @@ def _factors(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _check(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.checks import check_suite
+    from wsa.checks import check_method
 
-    check_suite(_suite(args, layout), layout)
+    suite = _suite(args, layout)
+    for method in [args.method] if args.method else suite.methods:
+        check_method(suite, method, layout)
 
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
@@ -239,7 +241,8 @@ def _parser() -> argparse.ArgumentParser:
     stage("fetch-data", _fetch_data, "fetch a data set, once, and verify it", "data")
     stage("tokenise", _tokenise, "tokenise a data set for a model", "model", "data")
     stage("factors", _factors, "decompose a model's target matrices", "model", "rank")
-    stage("check", _check, "check a suite against its model, before any training", "suite")
+    check = stage("check", _check, "check methods against their model, before training", "suite")
+    check.add_argument("method", nargs="?", help="default: every method of the suite")
     train = stage("train", _train, "train one method with one seed", "suite", "method", "seed")
     train.add_argument(
         "--checkpoint-seconds", type=float, default=os.environ.get("WSA_CHECKPOINT_SECONDS"),

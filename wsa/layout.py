@@ -94,9 +94,9 @@ class Layout:
         """Which cached factors belong to which module of `model`, at `rank`."""
         return self.factors / f"{model}_r{rank}.json"
 
-    def checked(self, suite: str) -> Path:
-        """Says that every method of `suite` fits its model."""
-        return self.resources / "checked" / f"{suite}.json"
+    def checked(self, suite: str, method: str) -> Path:
+        """Says that a method of `suite` fits its model."""
+        return self.resources / "checked" / suite / f"{method}.json"
 
     # --- results of one suite ---
     def suite(self, suite: str) -> Path:

@@ -18,10 +18,10 @@ rule inference:
         gpu=GPUS,
     params:
         wsa=WSA,
-        seeds=SEEDS,
+        first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
         code=source_hash("wsa.inference"),
     shell:
-        "{params.wsa} inference {wildcards.suite} {params.seeds} 2>&1 | tee {log}"
+        "{params.wsa} inference {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
 
 rule aggregate:

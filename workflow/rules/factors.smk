@@ -22,23 +22,15 @@ rule check:
     input:
         model_of,
         tokens_of,
-        lambda wildcards: (
-            LAYOUT.factor_index(
-                SUITES[wildcards.suite].model.name,
-                SUITES[wildcards.suite].largest_rank,
-            )
-            if SUITES[wildcards.suite].largest_rank
-            else []
-        ),
+        factors_of,
     output:
-        LAYOUT.checked("{suite}"),
+        LAYOUT.checked("{suite}", "{method}"),
     log:
-        "logs/check/{suite}.log",
+        "logs/check/{suite}/{method}.log",
+    # all methods are checked before the first one trains
+    priority: 100
     params:
         wsa=WSA,
-        methods=lambda wildcards: {
-            name: SUITES[wildcards.suite].run_digest(name)
-            for name in SUITES[wildcards.suite].methods
-        },
+        configuration=run_digest,
     shell:
-        "{params.wsa} check {wildcards.suite} 2>&1 | tee {log}"
+        "{params.wsa} check {wildcards.suite} {wildcards.method} 2>&1 | tee {log}"

@@ -6,8 +6,7 @@ rule train:
         tokens_of,
         model_of,
         factors_of,
-        # ancient: a suite that is checked again trains nothing again
-        ancient(LAYOUT.checked("{suite}")),
+        LAYOUT.checked("{suite}", "{method}"),
     output:
         RUN.training,
         RUN.curve,
