@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.fake_results import make_results, make_suite
+from wsa.evidence.records import ThresholdPoint, Thresholds
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.records import Result, read_record, write_record
 from wsa.suite import Suite
 
 # Text that tries to break out of a page: a tag, quotes, markup of other languages, a mark that
@@ -61,12 +63,35 @@ def _titled(suite: Suite, method: str, title: str) -> Suite:
     return suite.model_copy(update={"methods": methods})
 
 
+# of one seed: threshold, mean effective rank, parameters kept, accuracy
+SWEPT = [(0.0, 16.0, 1_478_018, 0.95), (0.02, 9.5, 1_117_634, 0.9), (0.05, 6.5, 951_476, 0.825),
+         (1.0, 0.0, 592_130, 0.75)]  # fmt: skip
+
+
+def write_thresholds(layout: Layout, suite: Suite) -> None:
+    """A made-up `thresholds.json` of the method wsa."""
+    run = read_record(layout.run(suite.name, "wsa", suite.seeds[0]).result, Result)
+    record = Thresholds(
+        suite=suite.name, seed=run.seed, evaluated_on="validation", sentences=SENTENCES,
+        environment=run.provenance.environments["train"],
+        points=[
+            ThresholdPoint(
+                method="wsa", threshold=tau, effective_rank=rank, kept_parameters=kept,
+                accuracy=accuracy,
+            )
+            for tau, rank, kept, accuracy in SWEPT
+        ],
+    )  # fmt: skip
+    write_record(layout.thresholds_json(suite.name), record)
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Site:
     """Two suites: one measured, with hostile texts and a method that has no runs; one not."""
     folder = tmp_path_factory.mktemp("site")
     layout = Layout(results=folder / "results", resources=folder / "res", site=folder / "site")
     suite = _titled(make_suite("tiny", claims=CLAIMS, published=PUBLISHED), "lora", HOSTILE)
+    suite = suite.model_copy(update={"baseline": "wsa"})
     make_results(layout, suite, ACCURACY, sentences=SENTENCES)
     data = layout.data(suite.data.name)
     data.mkdir(parents=True)
@@ -78,6 +103,7 @@ def site(tmp_path_factory) -> Site:
     pd.DataFrame(sentences).to_parquet(data / "validation.parquet")
     aggregate(suite, layout)
     judge(suite, layout)
+    write_thresholds(layout, suite)
     suites = [suite, make_suite("unmeasured")]
     render(suites, layout)
     return Site(suites, layout)

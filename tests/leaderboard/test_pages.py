@@ -13,10 +13,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.fake_results import make_suite
-from tests.leaderboard.conftest import HOSTILE, SENTENCES
+from tests.fake_results import make_results, make_suite
+from tests.leaderboard.conftest import HOSTILE, SENTENCES, SWEPT
+from wsa.errors import InputError
+from wsa.evidence.tables import aggregate
+from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.suite import Suite, check
 
 
 class Page(HTMLParser):
@@ -173,7 +177,9 @@ def test_latex_is_escaped_and_whole(site):
 
 
 def test_downloads_are_the_tables_themselves(site):
-    for name in ("table.csv", "table.md", "runs.csv", "comparisons.csv", "claims.json"):
+    for name in (
+        "table.csv", "table.md", "runs.csv", "comparisons.csv", "claims.json", "thresholds.json",
+    ):  # fmt: skip
         copy = site.folder / "tiny/downloads" / name
         assert copy.read_bytes() == (site.layout.suite("tiny") / name).read_bytes()
     with (site.folder / "tiny/downloads/runs.csv").open() as file:
@@ -217,6 +223,90 @@ def test_pictures_have_a_description_and_a_table(site):
         assert re.search(r'<svg[^>]* aria-label="[^"]{20,}"', figure)
         assert len(re.findall("<tr>", figure)) >= 2
         assert not re.search(r"#000[0-2][0-9a-f]{2}", figure), "a colour that is no CSS variable"
+
+
+def test_other_thresholds_are_drawn_with_their_numbers(site):
+    source = site.layout.suite_page("tiny").read_text()
+    for name, column in (("accuracy", 3), ("rank", 1)):
+        figure = re.search(rf'<figure id="threshold-{name}">.*?</figure>', source, re.DOTALL)[0]
+        assert "Seed 1, the first, alone, on 120 validation sentences" in figure
+        assert "τ = 0.05" in figure and "nothing is chosen by this" in figure
+        cells = re.findall(r"<t[dh][^>]*><bdi>(.*?)</bdi>", figure.split("<tbody>")[1])
+        scale = 100 if name == "accuracy" else 1
+        expected = [(f"{row[0]:g}", f"{scale * row[column]:.2f}") for row in SWEPT]
+        assert list(zip(cells[::2], cells[1::2], strict=True)) == expected
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory) -> tuple[Suite, Layout]:
+    """A suite with two gated methods, one of them the baseline; no thresholds were swept."""
+    folder = tmp_path_factory.mktemp("readings")
+    layout = Layout(results=folder / "r", resources=folder / "d", site=folder / "s")
+    suite = make_suite("readings")
+    other = suite.methods["wsa"].model_copy(
+        update={"title": "WSA, other", "note": "Gate. Read otherwise."}
+    )
+    suite = suite.model_copy(
+        update={"methods": suite.methods | {"other": other}, "baseline": "wsa"}
+    )
+    accuracy = {
+        "other": {"unpruned": 88.0, "pruned": 60.0, "gate_only": 87.0},
+        "wsa": {"unpruned": 94.0, "pruned": 80.0, "gate_only": 94.0},
+        "lora": 93.0,
+    }
+    make_results(layout, suite, accuracy, sentences=SENTENCES)
+    aggregate(suite, layout)
+    judge(suite, layout)
+    render([suite], layout)
+    return suite, layout
+
+
+def test_differences_from_the_baseline(readings):
+    suite, layout = readings
+
+    def results(method):
+        files = [layout.run(suite.name, method, seed).result for seed in suite.seeds]
+        return [json.loads(file.read_text()) for file in files]
+
+    def mean(method, state):
+        return sum(100 * r["states"][state]["accuracy"] for r in results(method)) / 3
+
+    def signed(value):
+        return f"{value:+.2f}".replace("-", "−")
+
+    page = Page(layout.suite_page(suite.name))
+    rows = {row[0]: row for row in page.rows if len(row) == 7 and row[0] != "Method"}
+    assert list(rows)[0] == "WSA r=16" and "Majority class" not in rows
+    row = rows["WSA, other"]
+    with layout.comparisons_csv(suite.name).open() as file:
+        pairs = {
+            (p["method_a"], p["state_a"], p["method_b"], p["state_b"]): p
+            for p in csv.DictReader(file)
+        }
+    for state, shown in (("unpruned", row[1:3]), ("pruned", row[3:5])):
+        assert shown[0].startswith(f"{mean('other', state):.2f} ± ")
+        pair = pairs["wsa", state, "other", state]  # the other way round
+        interval = [signed(-float(pair[f"interval_{end}"])) for end in ("high", "low")]
+        points = signed(mean("other", state) - mean("wsa", state))
+        assert shown[1] == points + " to ".join(interval)
+    ranks = [r["rank"]["effective_mean"] for r in results("other")]
+    assert row[5] == f"{sum(ranks) / 3:.1f}" and row[6] == "Gate. Read otherwise."
+    pair = pairs["lora", "unpruned", "wsa", "unpruned"]
+    low, high = (signed(float(pair[f"interval_{end}"])) for end in ("low", "high"))
+    assert rows["LoRA r=8"][2].endswith(f"{low} to {high}")
+    assert rows["LoRA r=8"][3:6] == ["–", "–", "–"]
+
+
+def test_what_was_not_asked_for_or_swept_is_not_shown(readings, site):
+    suite, layout = readings
+    assert "threshold-accuracy" not in layout.suite_page(suite.name).read_text()
+    assert "Differences from" not in site.layout.suite_page("unmeasured").read_text()
+
+
+def test_a_baseline_is_a_method_of_the_suite():
+    raw = make_suite().model_dump() | {"baseline": "wsaa"}
+    with pytest.raises(InputError, match=r"unknown method 'wsaa'.*'wsa'"):
+        check(Suite, raw, Path("tiny.yaml"))
 
 
 def test_the_site_is_small(site):

@@ -21,7 +21,7 @@ _EMPTY = {
 
 def number(value: float, digits: int = 2, sign: str = "") -> str:
     """A number for a sentence, with a true minus sign; `sign` "+" shows that of a gain, too."""
-    return f"{value:{sign}.{digits}f}".replace("-", "\u2212")
+    return f"{value:{sign}z.{digits}f}".replace("-", "\u2212")
 
 
 def decided(code: int, sentence: str, **fields) -> Judgement:

@@ -27,6 +27,7 @@ def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> li
         (layout.claims_json(name), "Claims and verdicts (JSON)"),
         (layout.findings_json(name), "Findings (JSON)"),
         (layout.inference_json(name), "Inference speed (JSON)"),
+        (layout.thresholds_json(name), "Other thresholds (JSON)"),
     ):
         if path is None:
             if view.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,14 @@ from wsa.leaderboard.pictures import (
     pareto,
     ranks,
     shorten,
+    sweep,
 )
-from wsa.leaderboard.reading import mean_ranks
+from wsa.leaderboard.reading import Difference, mean_ranks
 from wsa.leaderboard.rows import STATES, scale_of
 from wsa.suite import Suite
 
 if TYPE_CHECKING:
+    from wsa.evidence.records import ThresholdPoint
     from wsa.leaderboard.rows import Row
     from wsa.leaderboard.view import SuiteView
 
@@ -43,6 +46,8 @@ class SuitePictures:
     curves: list[Picture] = field(default_factory=list)
     ranks: list[Picture] = field(default_factory=list)
     gates: list[Picture] = field(default_factory=list)
+    thresholds: list[Picture] = field(default_factory=list)
+    swept: list[Mark] = field(default_factory=list)  # the methods in `thresholds`
 
 
 def suite_pictures(view: SuiteView) -> SuitePictures:
@@ -62,6 +67,10 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
             made.ranks.append(picture)
         if picture := gates(view, name):
             made.gates.append(picture)
+    made.thresholds = thresholds(view)
+    if view.results.thresholds:
+        names = {point.method for point in view.results.thresholds.points}
+        made.swept = [mark for name, mark in view.marks.items() if name in names]
     return made
 
 
@@ -88,7 +97,7 @@ def differences(view: SuiteView) -> Picture | None:
     """Every pair of methods in the states they are quoted for, the majority class left out."""
     quoted = {row.name: row.state for row in view.rows if row.headline}
     pairs = [
-        _pair(pair, f"{pair['method_a']} − {pair['method_b']}", "", 1)
+        _bar(Difference.of(pair), f"{pair['method_a']} − {pair['method_b']}")
         for pair in view.results.comparisons
         if all(
             quoted.get(pair[f"method_{side}"]) == pair[f"state_{side}"]
@@ -106,29 +115,24 @@ def differences_of(view: SuiteView, name: str) -> Picture | None:
     state = next((row.state for row in view.rows if row.name == name and row.headline), None)
     bars = []
     for pair in view.results.comparisons:
-        for side, other, sign in (("a", "b", 1), ("b", "a", -1)):
+        for side, other in ("ab", "ba"):
             here, there = pair[f"method_{side}"], pair[f"method_{other}"]
             if (here, pair[f"state_{side}"]) != (name, state) or there not in view.suite.methods:
                 continue
             method = view.suite.methods[there]
             if method.kind != "majority":
                 note = STATES[pair[f"state_{other}"]] if method.gated else ""
-                bars.append(_pair(pair, f"− {shorten(method.title)}", note, sign))
+                difference = Difference.of(pair, turned=side == "b")
+                bars.append(_bar(difference, f"− {shorten(method.title)}", note))
     return _differences(
         f"differences-{slug(name)}", f"{view.suite.methods[name].title} minus the others", bars
     )
 
 
-def _pair(pair: dict[str, str], label: str, note: str, sign: int) -> Bar:
-    """A line of the table of comparisons as a bar; `sign` −1 turns a − b into b − a."""
-    ends = [
-        sign * float(pair[f"interval_{end}"]) if pair.get(f"interval_{end}") else None
-        for end in ("low", "high")
-    ][::sign]
-    centre = sign * float(pair["difference"])
-    clear = ends[0] is not None and not ends[0] <= 0 <= ends[1]
-    colour = svg.INK if not clear else svg.GOOD if centre > 0 else svg.BAD
-    return Bar(Mark(label, colour, "ink"), note, centre, *ends, hollow=not clear)
+def _bar(found: Difference, label: str, note: str = "") -> Bar:
+    colour = svg.INK if not found.clear else svg.GOOD if found.points > 0 else svg.BAD
+    mark = Mark(label, colour, "ink")
+    return Bar(mark, note, found.points, found.low, found.high, hollow=not found.clear)
 
 
 def _differences(name: str, title: str, bars: list[Bar]) -> Picture | None:
@@ -176,7 +180,7 @@ def costs(rows: list[Row]) -> list[Picture]:
         return [
             Point(
                 row.mark, row.state_label, getattr(row, cost) / unit, row.mean, row.low, row.high,
-                hollow=not row.headline, family="" if row.control else row.method.family,
+                hollow=not row.headline, family=_joined(row),
             )
             for row in of
             if getattr(row, cost) is not None
@@ -197,6 +201,13 @@ def costs(rows: list[Row]) -> list[Picture]:
             points("memory", quoted, unit=1e9), "GB", log=False,
         ),
     ]  # fmt: skip
+
+
+def _joined(row: Row) -> str:
+    """What a line joins in pictures of costs: a family, and of gated methods those gated alike."""
+    if row.control or not row.method.family:
+        return ""
+    return f"{row.method.family} {(row.method.adapter or {}).get('gate', '')}"
 
 
 def learning(view: SuiteView) -> Picture | None:
@@ -274,6 +285,42 @@ def gates(view: SuiteView, name: str) -> Picture | None:
         {name: levels[q].to_numpy(float) for name, q in QUANTILES.items()},
         (rank.threshold, f"τ = {rank.threshold:g}"), ("optimiser step", "|g|"),
     )  # fmt: skip
+
+
+def thresholds(view: SuiteView) -> list[Picture]:
+    """What other thresholds τ would have left of the first seed: accuracy and effective rank."""
+    found = view.results.thresholds
+    points: dict[str, list[ThresholdPoint]] = {}
+    for point in found.points if found else ():
+        if point.method in view.suite.methods:
+            points.setdefault(point.method, []).append(point)
+    if not points:
+        return []
+    used = sorted(
+        {run.result.rank.threshold for name in points for run in view.results.runs[name]
+         if run.result.rank is not None}
+    )  # fmt: skip
+    caption = (
+        f"Seed {found.seed}, the first, alone, on {found.sentences} {found.evaluated_on} "
+        "sentences. The suite’s own threshold (dashed) was fixed before; nothing is chosen by this."
+    )
+
+    def picture(name: str, title: str, axis: str, value: Callable[..., float]) -> Picture:
+        lines = [
+            Line(
+                view.mark(method), np.array([p.threshold for p in those]),
+                np.array([value(p) for p in those]),
+            )
+            for method, those in points.items()
+        ]  # fmt: skip
+        return sweep(name, title, caption, lines, ("threshold τ", axis), used)
+
+    return [
+        picture("threshold-accuracy", "Accuracy", "accuracy, %", lambda p: 100 * p.accuracy),
+        picture(
+            "threshold-rank", "Effective rank", "effective rank, mean", lambda p: p.effective_rank
+        ),
+    ]
 
 
 def marks(suite: Suite) -> dict[str, Mark]:

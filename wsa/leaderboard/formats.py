@@ -11,12 +11,12 @@ DASH = "–"
 
 
 def decimals(value: float | None, places: int = 2) -> str:
-    """A number with a true minus sign, or a dash."""
-    return DASH if value is None else f"{value:.{places}f}".replace("-", "\u2212")
+    """A number with a true minus sign, none before zero, or a dash."""
+    return DASH if value is None else f"{value:z.{places}f}".replace("-", "\u2212")
 
 
 def signed(value: float | None, places: int = 2) -> str:
-    return DASH if value is None else f"{value:+.{places}f}".replace("-", "\u2212")
+    return DASH if value is None else f"{value:+z.{places}f}".replace("-", "\u2212")
 
 
 def count(value: float | None) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from wsa.leaderboard import svg
-from wsa.leaderboard.formats import count
+from wsa.leaderboard.formats import count, decimals
 
 LABEL = 26  # characters of a method's title that fit beside an axis
 
@@ -141,7 +141,7 @@ def intervals(
             ax.margins(x=0.04)
         image = svg.to_svg(ax, name, f"{title}. {caption}")
     rows = [
-        [bar.mark.label, bar.note, f"{bar.centre:.2f}", _number(bar.low), _number(bar.high),
+        [bar.mark.label, bar.note, *map(decimals, (bar.centre, bar.low, bar.high)),
          ", ".join(f"{label}: {value:.2f}" for label, value in bar.dots) or "–"]
         for bar in bars
     ]  # fmt: skip
@@ -155,10 +155,6 @@ def _label(bar: Bar) -> str:
     return shorten(bar.mark.label, 34) + (f", {bar.note}" if bar.note else "")
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
 def pareto(
     name: str, title: str, caption: str, points: Sequence[Point], axis: str, log: bool
 ) -> Picture:
@@ -169,6 +165,9 @@ def pareto(
         ax = svg.axes(400, 300, left=52)
         if log:
             ax.set_xscale("log")
+            costs = [p.x for p in points] or [1.0]
+            between = (1, 2, 5) if max(costs) < 30 * min(costs) else (1,)
+            ax.xaxis.set_major_locator(LogLocator(subs=between))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
             ax.xaxis.set_minor_formatter(NullFormatter())
         ax.grid(axis="both")
@@ -230,9 +229,7 @@ def curves(
     caption: str,
     lines: Sequence[Line],
     axis: tuple[str, str],
-    level: tuple[float, str] | None = None,
     height: float = 270,
-    log: bool = False,
 ) -> Picture:
     """Lines over training steps, each labelled at its end."""
     with svg.settings():
@@ -248,14 +245,6 @@ def curves(
             )  # fmt: skip
             if line.group:
                 drawn.set_gid(f"class:{line.group}")
-        if level is not None:
-            ax.axhline(level[0], color=svg.INK, lw=1, ls=(0, (4, 3)))
-            ax.annotate(
-                level[1], (0, level[0]), xycoords=("axes fraction", "data"), xytext=(4, 3),
-                textcoords="offset points", fontsize=10,
-            )  # fmt: skip
-        if log:
-            ax.set_yscale("log")
         _label_ends(ax, ends)
         ax.set_xlabel(axis[0])
         ax.set_ylabel(axis[1])
@@ -263,6 +252,43 @@ def curves(
         ax.margins(x=0.01)
         image = svg.to_svg(ax, name, f"{title}. {caption}")
     return Picture(name, title, caption, image, _sampled(lines, axis))
+
+
+def sweep(
+    name: str,
+    title: str,
+    caption: str,
+    lines: Sequence[Line],
+    axis: tuple[str, str],
+    used: Sequence[float],
+) -> Picture:
+    """Lines over a setting that was varied, zero to large; `used` values of it are marked."""
+    tried = np.unique(np.concatenate([line.x for line in lines]))
+    with svg.settings():
+        ax = svg.axes(400, 300, left=56, top=22)
+        ax.grid(axis="y")
+        smallest = tried[tried > 0].min(initial=1.0)
+        ax.set_xscale("symlog", linthresh=smallest, linscale=0.6)  # logarithmic, with a zero
+        for line in lines:
+            ax.plot(
+                line.x, line.y, marker=line.mark.marker, ms=6, mew=0, lw=1.4,
+                color=line.mark.colour,
+            )  # fmt: skip
+        for value in used:
+            ax.axvline(value, color=svg.INK, lw=1, ls=(0, (4, 3)))
+            ax.annotate(
+                f"τ = {value:g}", (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
+                textcoords="offset points", ha="center", fontsize=10,
+            )  # fmt: skip
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.set_xlabel(axis[0])
+        ax.set_ylabel(axis[1])
+        ax.tick_params(axis="y", labelcolor=svg.MUTED)
+        image = svg.to_svg(ax, name, f"{title}. {caption}")
+    values = [dict(zip(line.x, line.y, strict=True)) for line in lines]
+    rows = [[f"{x:g}", *(decimals(value.get(x)) for value in values)] for x in tried]
+    columns = [axis[0], *(f"{line.mark.label}: {axis[1]}" for line in lines)]
+    return Picture(name, title, caption, image, Table(columns, rows))
 
 
 def _label_ends(ax, lines: Sequence[Line]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsa.errors import InputError
-from wsa.evidence.records import Claims, Finding, Findings, Inference
+from wsa.evidence.records import Claims, Finding, Findings, Inference, Thresholds
 from wsa.layout import Layout, RunFiles
 from wsa.records import Result, read_record
 from wsa.suite import Suite
@@ -83,6 +83,33 @@ def _parquet(path: Path) -> pd.DataFrame | None:
         return None
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of one method minus that of another, in points, with its 95 % interval.
+
+    The interval is for other seeds and other sentences; one seed gives none.
+    """
+
+    points: float
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, pair: Mapping[str, str], turned: bool = False) -> Difference:
+        """A line of `comparisons.csv`: a − b, or `turned` b − a."""
+        sign = -1 if turned else 1
+        ends = [
+            sign * float(pair[f"interval_{end}"]) if pair.get(f"interval_{end}") else None
+            for end in ("low", "high")
+        ][::sign]
+        return cls(sign * float(pair["difference"]), *ends)
+
+    @property
+    def clear(self) -> bool:
+        """Whether there is an interval, and zero is outside it."""
+        return self.low is not None and not self.low <= 0 <= self.high
+
+
 @dataclass
 class SuiteResults:
     """A suite with all that was measured on it; empty where nothing was."""
@@ -95,6 +122,7 @@ class SuiteResults:
     table: dict[str, dict[str, str]] = field(default_factory=dict)
     comparisons: list[dict[str, str]] = field(default_factory=list)
     inference: Inference | None = None
+    thresholds: Thresholds | None = None
 
     @property
     def measured(self) -> bool:
@@ -108,6 +136,14 @@ class SuiteResults:
     def claims_apply(self) -> bool:
         """Whether the claimed accuracies were made for this suite's model and data."""
         return any(claim.kind == "value" for claim in self.suite.claims)
+
+    def difference(self, own: tuple[str, str], other: tuple[str, str]) -> Difference | None:
+        """One (method, state) minus another, where they have seeds in common."""
+        for pair in self.comparisons:
+            a, b = ((pair[f"method_{side}"], pair[f"state_{side}"]) for side in "ab")
+            if (a, b) in ((own, other), (other, own)):
+                return Difference.of(pair, turned=(b == own))
+        return None
 
     @cached_property
     def sentences(self) -> dict[str, str]:
@@ -200,6 +236,8 @@ def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
     results.comparisons = _csv(layout.comparisons_csv(suite.name))
     if layout.inference_json(suite.name).exists():
         results.inference = read_record(layout.inference_json(suite.name), Inference)
+    if layout.thresholds_json(suite.name).exists():
+        results.thresholds = read_record(layout.thresholds_json(suite.name), Thresholds)
     for name in suite.methods:
         for seed in suite.seeds:
             files = layout.run(suite.name, name, seed)

@@ -11,9 +11,9 @@ from wsa.evidence.records import Finding, Judgement
 from wsa.leaderboard.drawing import marks
 from wsa.leaderboard.formats import repeats
 from wsa.leaderboard.pictures import Mark
-from wsa.leaderboard.reading import Run, SuiteResults
+from wsa.leaderboard.reading import Difference, Run, SuiteResults
 from wsa.leaderboard.rows import STATES, Row, rows_of
-from wsa.suite import Claim, Suite
+from wsa.suite import Claim, Method, Suite
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,21 @@ class Judged:
     @property
     def state(self) -> str:
         return STATES[self.judgement.state] if self.judgement and self.judgement.state else ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A method beside the suite's baseline: its rows, and differences in the same state."""
+
+    name: str
+    method: Method
+    unpruned: Row | None
+    pruned: Row | None
+    differences: tuple[Difference | None, Difference | None]  # unpruned, pruned
+
+    @property
+    def effective_rank(self) -> float | None:
+        return self.pruned.effective_rank if self.pruned else None
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,30 @@ class SuiteView:
                 Speed(title, median(seconds), median(ratios), min(ratios), max(ratios))
             )  # fmt: skip
         return speeds
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """The baseline and what is compared with it, in the suite's order; none without one.
+
+        What has no gates is compared as trained only; a baseline without gates is as trained
+        always.
+        """
+        base = self.suite.baseline
+        if base is None:
+            return []
+        readings = []
+        for name, method in sorted(self.suite.methods.items(), key=lambda item: item[0] != base):
+            if method.kind == "majority":
+                continue
+            differences = [
+                self.results.difference(
+                    (name, state), (base, state if self.suite.methods[base].gated else "unpruned")
+                )
+                for state in ("unpruned", "pruned")
+            ]
+            rows = [self.row(name, state) for state in ("unpruned", "pruned")]
+            readings.append(Reading(name, method, *rows, tuple(differences)))
+        return readings
 
     @cached_property
     def claimed_lines(self) -> list[ClaimedLine]:
