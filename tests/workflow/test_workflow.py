@@ -90,11 +90,20 @@ def test_a_deleted_result_is_made_again(project):
         # the weights of full fine-tuning went after their evaluation, so they are trained again
         (
             "wsa/evaluation.py",
-            {"train_full", "evaluate", "inference", "aggregate", "site"},
+            {"train_full", "evaluate", "inference", "thresholds", "aggregate", "site"},
         ),
         (
             "wsa/training.py",
-            {"train", "train_full", "prune", "evaluate", "inference", "aggregate", "site"},
+            {
+                "train",
+                "train_full",
+                "prune",
+                "evaluate",
+                "inference",
+                "thresholds",
+                "aggregate",
+                "site",
+            },
         ),
     ],
 )

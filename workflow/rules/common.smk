@@ -122,6 +122,15 @@ def timed_of(wildcards):
             )
 
 
+def gated_of(wildcards):
+    """The trained gated adapters of the first seed."""
+    suite = SUITES[wildcards.suite]
+    for name, method in suite.methods.items():
+        if method.gated:
+            run = LAYOUT.run(suite.name, name, suite.seeds[0])
+            yield from [run.training, run.trained]
+
+
 def inference_of(wildcards):
     return [LAYOUT.inference_json(wildcards.suite)] if any(timed_of(wildcards)) else []
 

@@ -24,6 +24,25 @@ rule inference:
         "{params.wsa} inference {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
 
+rule thresholds:
+    input:
+        gated_of,
+        tokens_of,
+    output:
+        LAYOUT.thresholds_json("{suite}"),
+    log:
+        "logs/thresholds/{suite}.log",
+    threads: threads_of
+    resources:
+        gpu=GPUS,
+    params:
+        wsa=WSA,
+        first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
+        code=source_hash("wsa.thresholds"),
+    shell:
+        "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
+
+
 rule aggregate:
     input:
         results_of,

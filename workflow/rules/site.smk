@@ -11,6 +11,11 @@ rule site:
         [LAYOUT.table_csv(suite) for suite in SUITES],
         [LAYOUT.claims_json(suite) for suite in SUITES],
         [LAYOUT.findings_json(suite) for suite in SUITES],
+        [
+            LAYOUT.thresholds_json(name)
+            for name, suite in SUITES.items()
+            if any(method.gated for method in suite.methods.values())
+        ],
     output:
         LAYOUT.index_page,
         [LAYOUT.suite_page(suite) for suite in SUITES],
