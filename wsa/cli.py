@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -304,6 +305,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one stage; returns the exit status: 0, or 2 for an input that is wrong."""
+    # transformers warns of its own old names, which no user of these commands can change
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     args = _parser().parse_args(argv)
     layout = Layout(args.config, args.resources, args.results, args.site)
     from wsa.processes import end_with_workflow
