@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter
 
 from wsa.leaderboard import svg
 from wsa.leaderboard.formats import count, decimals
@@ -166,8 +166,7 @@ def pareto(
         if log:
             ax.set_xscale("log")
             costs = [p.x for p in points] or [1.0]
-            between = (1, 2, 5) if max(costs) < 30 * min(costs) else (1,)
-            ax.xaxis.set_major_locator(LogLocator(subs=between))
+            ax.xaxis.set_major_locator(_few_ticks(max(costs) / min(costs)))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
             ax.xaxis.set_minor_formatter(NullFormatter())
         ax.grid(axis="both")
@@ -202,6 +201,13 @@ def pareto(
     return Picture(
         name, title, caption, image, Table(["method", "state", axis, "accuracy, %", "front"], rows)
     )
+
+
+def _few_ticks(ratio: float) -> Locator:
+    """Ticks for a logarithmic axis whose largest value is `ratio` times its smallest."""
+    if ratio < 5:  # powers of ten would leave one tick, or none
+        return MaxNLocator(4)
+    return LogLocator(subs=(1, 2, 5) if ratio < 30 else (1,))
 
 
 def _families(points: Sequence[Point]) -> list[list[Point]]:
