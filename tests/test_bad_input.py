@@ -285,7 +285,10 @@ def test_modules_that_the_model_does_not_have(project, run, key, value, message)
 
 def test_a_good_suite_is_found_fit(project, run):
     assert run("check", "tiny")[0] == 0
-    assert (project / "resources/checked/tiny.json").exists()
+    checked = {path.stem for path in (project / "resources/checked/tiny").iterdir()}
+    assert checked == set(
+        yaml.safe_load((project / "config/suites/tiny.yaml").read_text())["methods"]
+    )
 
 
 # --- models ---------------------------------------------------------------------------------------
