@@ -22,6 +22,8 @@ def test_minilm_goes_through_every_stage(tmp_path):
         name="short",
         seeds=[0],
         protocol={"train_sentences": 64, "epochs": 1},
+        methods=dict.fromkeys(["majority", "head_only", "spectral_a", "wsa_direction"]),
+        claims=[],
     )
     try:
         snakemake(project, "--config", "suites=short", "--until", "fetch_model", "fetch_data")
@@ -31,7 +33,7 @@ def test_minilm_goes_through_every_stage(tmp_path):
         raise
     snakemake(project, "--config", "suites=short")
     results = project / "results/short/runs"
-    assert {path.name for path in results.iterdir()} >= {"full", "lora", "spectral_a", "wsa"}
+    assert {path.name for path in results.iterdir()} == {"full", "lora", "wsa"}
     pruned = json.loads((results / "wsa/seed-0/result.json").read_text())
     assert pruned["states"]["unpruned"]["n"] == 872
     page = (project / "site/index.html").read_text()
