@@ -6,6 +6,7 @@ unpacked. Equal results give an equal archive, byte by byte.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import zipfile
@@ -107,8 +108,8 @@ def _render(suite: str, folder: Path) -> None:
     """The pages of the suite alone, from nothing but what the archive holds."""
     from wsa.leaderboard import render
 
-    layout = Layout(*(folder / root for root in ("config", "resources", "results", "site")))
-    render([load_suite(suite, layout.config)], layout)
+    with contextlib.chdir(folder):  # pages name paths as they are given
+        render([load_suite(suite)], Layout())
 
 
 def _names(folder: Path) -> list[str]:

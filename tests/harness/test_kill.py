@@ -1,0 +1,151 @@
+"""A workflow that is killed again and again ends with the bits of one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tiny_project import edit_yaml, environment, make_project, snakemake, wsa
+
+# in the order of the workflow; training is where a run spends its time
+STAGES = [
+    *("fetch-model", "fetch-data", "tokenise", "factors", "check"),
+    *("train", "train", "train", "train", "prune", "evaluate", "evaluate"),
+    *("thresholds", "aggregate", "site"),
+]
+SECONDS_TO_APPEAR = 240
+SECONDS_TO_VANISH = 20
+
+
+def predictions(project: Path) -> dict[str, str]:
+    """The hash of the predictions of every run."""
+    return {
+        str(path.parent.relative_to(project)): json.loads(path.read_text())["predictions"]
+        for path in sorted(project.glob("results/tiny/runs/*/*/result.json"))
+    }
+
+
+def stages_of(workflow: psutil.Process) -> dict[str, psutil.Process]:
+    """The stages that are at work: `wsa <stage> …` → its process."""
+    found = {}
+    for process in workflow.children(recursive=True):
+        try:
+            command = process.cmdline()
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if len(command) > 2 and Path(command[1]).name == "wsa":
+            found[next((word for word in command[2:] if word in STAGES), "?")] = process
+    return found
+
+
+def started(project: Path) -> subprocess.Popen:
+    """The documented command, in a session of its own as a terminal would give it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2"],
+        cwd=project,
+        env=environment(project) | {"WSA_CHECKPOINT_SECONDS": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for(stage: str, workflow: subprocess.Popen) -> bool:
+    """Wait until `stage` is at work; False if the workflow ended without it."""
+    process = psutil.Process(workflow.pid)
+    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    while workflow.poll() is None and time.monotonic() < deadline:
+        if stage in stages_of(process):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def wait_for_step(project: Path, step: int, workflow: subprocess.Popen) -> None:
+    """Wait until some training has saved a state after at least `step` steps."""
+    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    while workflow.poll() is None and time.monotonic() < deadline:
+        names = [path.name for path in project.glob("results/tiny/runs/*/*/checkpoints/step-*.pt")]
+        if any(int(re.sub(r"\D", "", name)) >= step for name in names):
+            return
+        time.sleep(0.002)
+
+
+def kill(workflow: subprocess.Popen, alone: bool) -> list[psutil.Process]:
+    """SIGKILL to snakemake alone or to all it started; returns what it had started."""
+    children = psutil.Process(workflow.pid).children(recursive=True)
+    if alone:
+        workflow.kill()
+    else:
+        os.killpg(workflow.pid, signal.SIGKILL)
+    workflow.wait()
+    return children
+
+
+def survivors(children: list[psutil.Process]) -> list[str]:
+    """Those of `children` that are still there after a while."""
+    _, alive = psutil.wait_procs(children, timeout=SECONDS_TO_VANISH)
+    return [" ".join(p.cmdline()) for p in alive if p.is_running() and p.status() != "zombie"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deberta", [False, True], ids=["bert", "deberta"])
+def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, deberta, capsys):
+    methods = ["majority", "full", "lora", "wsa"]
+    whole = make_project(tmp_path / "whole", deberta=deberta, methods=methods)
+    snakemake(whole)
+    project = make_project(tmp_path / "killed", deberta=deberta, methods=methods)
+    seed = random.randrange(2**32)
+    rng, moments = random.Random(seed), []
+    for number, stage in enumerate(STAGES):
+        workflow = started(project)
+        if not wait_for(stage, workflow):
+            if workflow.poll() is None:
+                kill(workflow, alone=False)
+                pytest.fail(f"{stage} did not appear in {SECONDS_TO_APPEAR} s")
+            continue  # an earlier attempt had ended it before it was killed
+        if stage == "train":
+            wait_for_step(project, rng.randint(1, 12), workflow)
+        else:
+            time.sleep(rng.uniform(0, 3))
+        if workflow.poll() is not None:
+            break
+        alone = number % 2 == 0
+        at_work = ", ".join(stages_of(psutil.Process(workflow.pid))) or "between stages"
+        children = kill(workflow, alone)
+        left = survivors(children)
+        moments.append(f"{'snakemake alone' if alone else 'the whole group'} during {at_work}")
+        assert not left, f"{moments[-1]}: still running: {left}"
+        snakemake(project, "--unlock")
+    snakemake(project)
+    with capsys.disabled():
+        print(f"\n{len(moments)} kills, seed {seed}:", *moments, sep="\n  ")
+    assert len(moments) >= 10
+    assert predictions(project) == predictions(whole)
+    assert "every file is what its record says" in wsa(project, "verify", "tiny", "--hashes").stdout
+    records = [path.read_text() for path in project.glob("results/tiny/runs/*/*/training.json")]
+    assert any(json.loads(record)["continued_at"] for record in records)
+    assert not list(project.glob("results/tiny/runs/*/*/checkpoints"))
+    assert not list(project.glob("results/tiny/runs/*/*/.*.*"))
+
+
+@pytest.mark.slow
+def test_a_stage_says_how_to_go_on_when_its_workflow_is_gone(tmp_path):
+    project = make_project(tmp_path / "project", methods=["lora"])
+    edit_yaml(project / "config/suites/tiny.yaml", seeds=[0])
+    workflow = started(project)
+    assert wait_for("train", workflow)
+    assert survivors(kill(workflow, alone=True)) == []
+    log = (project / "logs/train/tiny/lora/seed-0.log").read_text()
+    assert "the workflow is gone" in log
+    assert "to go on: snakemake --unlock; snakemake --cores 2" in log
