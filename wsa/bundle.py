@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,10 @@ METADATA = "ro-crate-metadata.json"
 LOCK_FILE = "requirements.lock"
 CODE = "https://pypi.org/project/weighted-spectral-adapter/"
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the earliest a zip archive can hold
+
+
+# what zipfile raises for a damaged archive, wherever the damage lies
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
 def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Path:
@@ -266,7 +271,7 @@ def unpack(path: Path, folder: Path) -> None:
             archive.extractall(folder)
     except FileNotFoundError:
         raise InputError("there is no such file", file=path) from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except _UNREADABLE as error:
         raise InputError(f"not a sound archive: {error}", file=path) from None
 
 
