@@ -27,6 +27,8 @@ Run = tuple[str, int]  # method, seed
 ACCURACY_TOLERANCE = 0.01
 ANSWERS_TOLERANCE = 0.05
 
+SNAKEMAKES = (".snakemake_timestamp",)  # what snakemake leaves in a folder that a rule makes
+
 
 # --- the files ------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ def _run_damages(suite: Suite, run: Run, files: RunFiles) -> Iterator[str]:
         yield str(error)
         return  # what is known of the other files depends on the records
     for path in sorted(files.folder.rglob("*")):
-        if path.is_file() and path not in known and path.name != LOCK:
+        if path.is_file() and path not in known and path.name not in (LOCK, *SNAKEMAKES):
             yield f"{path}: belongs to no record\n  what to do: rm {path}"
 
 
