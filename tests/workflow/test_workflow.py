@@ -35,7 +35,7 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_one_command_ends_with_the_page_and_every_result(project):
     assert "<html" in (project / "site/index.html").read_text()
     assert (project / "site/tiny/index.html").exists()
@@ -48,17 +48,17 @@ def test_one_command_ends_with_the_page_and_every_result(project):
     assert (project / RUNS / "lora/seed-0/trained/adapter_model.safetensors").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_a_second_run_has_nothing_to_do(project):
     assert "Nothing to be done" in snakemake(project)
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_the_users_own_command_works_without_a_gpu(project):
     assert "Nothing to be done" in snakemake(project, "--resources", "gpu=1")
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_one_seed_reruns_alone_to_the_same_bits(project):
     before = {
         path: path.stat().st_mtime_ns for path in project.glob(f"{RUNS}/*/seed-*/result.json")
@@ -72,14 +72,14 @@ def test_one_seed_reruns_alone_to_the_same_bits(project):
     assert changed == {project / RUNS / "lora/seed-1/result.json"}
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_a_deleted_result_is_made_again(project):
     (project / RUNS / "spectral_a/seed-0/result.json").unlink()
     assert jobs(snakemake(project, "-n"))["evaluate"] == 1
     snakemake(project)
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 @pytest.mark.parametrize(
     ("file", "rules"),
     [
@@ -119,7 +119,7 @@ def test_changed_code_reruns_its_stage_and_what_follows(project, file, rules):
     assert "Nothing to be done" in snakemake(project, "-n")
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_a_comment_reruns_nothing(project):
     path = project / "wsa/training.py"
     text = path.read_text()
@@ -130,7 +130,7 @@ def test_a_comment_reruns_nothing(project):
         path.write_text(text)
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_a_claim_retrains_nothing_and_a_rate_retrains_its_method(project):
     suite = project / "config/suites/tiny.yaml"
     text = suite.read_text()
@@ -142,14 +142,14 @@ def test_a_claim_retrains_nothing_and_a_rate_retrains_its_method(project):
     assert planned["check"] == 1 and planned["train"] == 2 and planned["evaluate"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_more_seeds_train_only_the_new_ones(project):
     planned = jobs(snakemake(project, "-n", "--config", "seeds=3"))
     assert planned["train"] + planned["train_full"] == 6  # one more seed of six methods
     assert planned["evaluate"] == 6
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_a_second_copy_on_this_machine_gives_the_same_bits(project, tmp_path):
     other = make_project(tmp_path / "copy", methods=["lora", "wsa"])
     snakemake(other)
@@ -157,7 +157,7 @@ def test_a_second_copy_on_this_machine_gives_the_same_bits(project, tmp_path):
         assert predictions(other, method, 0) == predictions(project, method, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.workflow
 def test_a_tiny_deberta_goes_through_every_stage(tmp_path):
     project = make_project(tmp_path / "deberta", deberta=True, methods=["head_only", "wsa"])
     snakemake(project)
