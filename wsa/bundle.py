@@ -149,11 +149,14 @@ def _write_metadata(suite: Suite, folder: Path) -> None:
         for path in sorted((folder / "results").rglob("result.json"))
     ]
     environments = [e for r in results for e in r.provenance.environments.values()]
-    crate = ROCrate(version="1.1")
+    crate = ROCrate()
     crate.name = f"Results of the benchmark suite {suite.name}"
     crate.description = suite.question or suite.title
     crate.datePublished = max(environment.finished for environment in environments)
-    crate.license = "https://spdx.org/licenses/MIT"
+    licence = ContextEntity(crate, "https://spdx.org/licenses/MIT", properties={
+        "@type": "CreativeWork", "name": "MIT License",
+    })  # fmt: skip
+    crate.license = crate.add(licence)
     crate.root_dataset["mainEntity"] = {"@id": "site/index.html"}
     for name in _names(folder):
         crate.add_file(folder / name, name, properties=_file_properties(folder / name))
@@ -174,7 +177,7 @@ def _write_metadata(suite: Suite, folder: Path) -> None:
             source = records.read_record(record, SourceRecord)
             entity = ContextEntity(crate, f"#{kind}-{spec.name}", properties={
                 "@type": "Dataset" if kind == "data" else "CreativeWork",
-                "name": source.title, "citation": source.citation, "license": source.licence,
+                "name": source.title, "creditText": source.citation, "license": source.licence,
                 "sha256": source.sha256,
             })  # fmt: skip
             sources.append(crate.add(entity))
