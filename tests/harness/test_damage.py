@@ -107,7 +107,10 @@ def test_a_digit_changed_in_any_record_is_noticed(project):
         text = path.read_text()
         digits = [match.start() for match in re.finditer("[1-8]", text)]
         for position in digits[:: len(digits) // 20]:
-            path.write_text(text[:position] + "9" + text[position + 1 :])
+            changed = text[:position] + "9" + text[position + 1 :]
+            if json.loads(changed) == json.loads(text):
+                continue  # the last of seventeen digits may say the same float64
+            path.write_text(changed)
             with pytest.raises(InputError, match=name):
                 read_record(path, kind)
         path.write_text(text)
