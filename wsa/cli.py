@@ -6,6 +6,7 @@ Each command imports its stage only when it runs, so that `wsa --help` answers a
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import warnings
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from wsa.errors import InputError
 from wsa.layout import Layout
+from wsa.leases import leased_device
 
 Command = Callable[[argparse.Namespace, Layout], int | None]
 
@@ -55,9 +57,9 @@ def _check(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.training import train
+    with _alone(args, layout), leased_device():
+        from wsa.training import train
 
-    with _alone(args, layout):
         train(_suite(args, layout), args.method, args.seed, layout, args.checkpoint_seconds)
 
 
@@ -71,24 +73,27 @@ def _prune(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.evaluation import evaluate
+    with _alone(args, layout), leased_device():
+        from wsa.evaluation import evaluate
 
-    with _alone(args, layout):
         result = evaluate(_suite(args, layout), args.method, args.seed, layout)
     for name, state in result.states.items():
         print(f"{name}: accuracy {100 * state.accuracy:.2f} % of {state.n}")
 
 
 def _inference(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.inference import summary, time_inference
+    with leased_device():
+        from wsa.inference import summary, time_inference
 
-    print(summary(time_inference(_suite(args, layout), layout)))
+        print(summary(time_inference(_suite(args, layout), layout)))
 
 
 def _thresholds(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.thresholds import sweep_thresholds
+    with leased_device():
+        from wsa.thresholds import sweep_thresholds
 
-    for point in sweep_thresholds(_suite(args, layout), layout).points:
+        points = sweep_thresholds(_suite(args, layout), layout).points
+    for point in points:
         print(
             f"{point.method:24} τ = {point.threshold:<6g} effective rank "
             f"{point.effective_rank:5.2f}, accuracy {100 * point.accuracy:.2f} %"
@@ -209,6 +214,23 @@ def _seeds(args: argparse.Namespace) -> list[int] | None:
         ) from None  # fmt: skip
 
 
+def _number(kind: type, low: float, below: float = math.inf) -> Callable[[str], float]:
+    """What reads an argument: a number from `low` on and below `below`."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value < below:
+            number = "a whole number" if kind is int else "a number"
+            end = f" and below {below}" if below < math.inf else ""
+            raise argparse.ArgumentTypeError(f"should be {number} from {low} on{end}, not {text!r}")
+        return value
+
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wsa",
@@ -227,12 +249,13 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{text} (default: %(default)s)",
         )  # fmt: skip
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
+    seed = _number(int, 0, below=2**32)
 
     def stage(name: str, command: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
         sub = stages.add_parser(name, help=text, description=text)
+        kinds = {"seed": seed, "rank": _number(int, 1), "folder": Path}
         for argument in arguments:
-            kind = int if argument in ("seed", "rank") else Path if argument == "folder" else str
-            sub.add_argument(argument, type=kind)
+            sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name == "site":
             sub.add_argument("--seeds", help="instead of the suite's own: 0,1,2")
         sub.set_defaults(command=command)
@@ -246,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("method", nargs="?", help="default: every method of the suite")
     train = stage("train", _train, "train one method with one seed", "suite", "method", "seed")
     train.add_argument(
-        "--checkpoint-seconds", type=float, default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
+        "--checkpoint-seconds", type=_number(float, 0), default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
         metavar="SECONDS", help="how often the state is saved, to go on from if the run is killed "
         "(default: WSA_CHECKPOINT_SECONDS, else 60; 0: after every step)",
     )  # fmt: skip
@@ -282,8 +305,8 @@ def _parser() -> argparse.ArgumentParser:
         "calibrate", _calibrate, "how often the verdicts are wrong in simulated worlds"
     )  # fmt: skip
     calibrate.add_argument("output", type=Path)
-    calibrate.add_argument("--worlds", type=int, default=10_000)
-    calibrate.add_argument("--seed", type=int, default=0)
+    calibrate.add_argument("--worlds", type=_number(int, 1), default=10_000)
+    calibrate.add_argument("--seed", type=seed, default=0)
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")
     published = stage("publish", _publish, "copy a suite's records to published/", "suite")
@@ -293,7 +316,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify = stage("verify", _verify, "make runs again and compare with their records", "suite")
     which = verify.add_mutually_exclusive_group()
-    which.add_argument("--sample", type=int, default=3, metavar="N", help="how many (default: 3)")
+    which.add_argument(
+        "--sample", type=_number(int, 1), default=3, metavar="N", help="how many (default: 3)"
+    )
     which.add_argument("--all", action="store_true", help="every run")
     which.add_argument("--hashes", action="store_true", help="no run: every file's hash instead")
     bundle = stage("bundle", _bundle, "one archive with all of a suite's results", "suite")

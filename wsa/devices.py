@@ -13,20 +13,25 @@ from collections.abc import Iterator
 
 
 @functools.cache
-def gpu_names() -> tuple[str, ...]:
-    """The names of the CUDA devices this process may use, found without importing torch."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
-        return ()
+def nvidia_smi(field: str) -> tuple[str, ...]:
+    """What nvidia-smi says of every GPU of this machine (`name`, `uuid`); empty without any."""
     if shutil.which("nvidia-smi") is None:
         return ()
     try:
         output = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader"],
             capture_output=True, text=True, timeout=30, check=True,
         ).stdout  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return ()
     return tuple(line.strip() for line in output.splitlines() if line.strip())
+
+
+def gpu_names() -> tuple[str, ...]:
+    """The names of the GPUs, if this process may use any; found without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return ()
+    return nvidia_smi("name")
 
 
 def device_for_stage():

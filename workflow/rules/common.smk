@@ -8,10 +8,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 import wsa
-from wsa.devices import gpu_names
 from wsa.errors import COMMAND, InputError
 from wsa.files import sha256_file, sha256_json
 from wsa.layout import Layout
+from wsa.leases import devices
 from wsa.processes import WORKFLOW
 from wsa.provenance import source_hash
 from wsa.settings import choose_suites, read_settings, shown_suites
@@ -41,7 +41,7 @@ RESULTS = [
     for method, seed in suite.runs()
 ]
 GPUS = (
-    1 if gpu_names() else 0
+    1 if devices() else 0
 )  # what a run asks for; 0 leaves a CPU's cores free to run side by side
 
 # the command and those of its options that are not the default
