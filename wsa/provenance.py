@@ -103,7 +103,7 @@ def environment(
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return Environment(
         versions={"python": platform.python_version(), **versions},
-        processor=_processor(),
+        processor=processor(),
         accelerator=accelerator,
         threads=torch.get_num_threads(),
         blas=_blas(),
@@ -142,7 +142,8 @@ def _blas() -> str:
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, and its family where the system tells it."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

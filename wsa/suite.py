@@ -60,6 +60,16 @@ class PathSource(Strict):
 Source = Annotated[PypiSource | HubSource | PathSource, Field(discriminator="kind")]
 
 
+class ModelSize(Strict):
+    """A model's sizes, named as in its config.json."""
+
+    num_hidden_layers: int = Field(gt=0)
+    hidden_size: int = Field(gt=0)
+    num_attention_heads: int = Field(gt=0)
+    intermediate_size: int = Field(gt=0)
+    vocab_size: int = Field(gt=0)
+
+
 class ModelSpec(Strict):
     """A pretrained encoder and where methods attach to it."""
 
@@ -71,6 +81,9 @@ class ModelSpec(Strict):
     )
     head_modules: Many[Text] = Field(
         min_length=1, description="modules of the classification head, trained by every method"
+    )
+    size: ModelSize | None = Field(
+        default=None, description="for estimates of cost before the model is fetched"
     )
     citation: str = ""
     licence: str = ""
@@ -90,6 +103,24 @@ class Splits(Strict):
     kind: Literal["splits"] = "splits"
 
 
+class SplitSize(Strict):
+    """How many sentences a split has, and how long they are in tokens, special ones included."""
+
+    sentences: int = Field(gt=0)
+    mean_length: float = Field(gt=0)
+    longest: int = Field(gt=0)
+
+
+class DataSize(Strict):
+    """The sizes of a data set's splits."""
+
+    train: SplitSize
+    validation: SplitSize
+    random_batch: float = Field(
+        gt=0, description="tokens in the longest of 32 random training sentences, on average"
+    )
+
+
 class DataSpec(Strict):
     """Two-class sentences."""
 
@@ -98,6 +129,9 @@ class DataSpec(Strict):
     source: Source
     reader: Annotated[RatedSentences | Splits, Field(discriminator="kind")] = Splits()
     labels: Annotated[tuple[Text, Text], Field(strict=False)] = ("negative", "positive")
+    size: DataSize | None = Field(
+        default=None, description="for estimates of cost before the data are fetched"
+    )
     citation: str = ""
     licence: str = ""
 
