@@ -15,7 +15,8 @@ from wsa.suite import Suite
 def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: bool = False) -> Path:
     """Copy records, predictions, tables and verdicts of a finished suite to `destination/<suite>`.
 
-    The copy has the layout of `results/<suite>`, so that `wsa compare` reads both.
+    The copy has the layout of `results/<suite>`: `wsa compare` reads both, and the pages can be
+    made from either.
 
     Args:
         allow_dirty: accept runs made with uncommitted changes.
@@ -28,6 +29,8 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
         layout.comparisons_csv(suite.name), layout.claims_json(suite.name),
         layout.findings_json(suite.name),
     ]  # fmt: skip
+    # what the pages show where it is there
+    drawn = [layout.inference_json(suite.name), layout.thresholds_json(suite.name)]
     for method, seed in suite.runs():
         run = layout.run(suite.name, method, seed)
         result = read_record(run.result, Result)
@@ -38,6 +41,8 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
                     file=run.result, remedy="run it again on a clean commit, or --allow-dirty",
                 )  # fmt: skip
         names += [run.result, run.predictions]
+        drawn += [run.curve, run.gates]
+    names += filter(Path.exists, drawn)
     root = layout.suite(suite.name)
     with atomic_folder(destination / suite.name) as folder:
         for path in names:
