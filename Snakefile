@@ -7,6 +7,7 @@ container: "wsa.sif"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/sources.smk"
 include: "workflow/rules/factors.smk"
 include: "workflow/rules/train.smk"

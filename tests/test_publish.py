@@ -32,7 +32,7 @@ def layout(tmp_path, suite):
 
 
 def pages(layout: Layout) -> dict[str, bytes]:
-    # a page says how its run is made again: where the run lies
+    # a page says how its run is made again: where the workflow puts it
     return {
         str(path.relative_to(layout.site)): path.read_bytes().replace(
             str(layout.results).encode(), b"results"

@@ -58,9 +58,12 @@ def _check(args: argparse.Namespace, layout: Layout) -> None:
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
     with _alone(args, layout), leased_device():
+        from wsa.estimates import check_gpu_memory, free_gpu
         from wsa.training import train
 
-        train(_suite(args, layout), args.method, args.seed, layout, args.checkpoint_seconds)
+        suite = _suite(args, layout)
+        check_gpu_memory(suite, [args.method], layout, free_gpu())
+        train(suite, args.method, args.seed, layout, args.checkpoint_seconds)
 
 
 def _prune(args: argparse.Namespace, layout: Layout) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from wsa.devices import gpu_names
+from wsa.devices import gpu_names, nvidia_smi
 from wsa.errors import InputError
 from wsa.layout import Layout, RunFiles
 from wsa.provenance import processor
@@ -62,6 +62,7 @@ SST2 = DataSize(
 )
 
 READ = 5  # records of one method at most
+ANY = "another machine"
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,18 @@ class Machine:
     def here(cls) -> Machine:
         return cls(processor(), next(iter(gpu_names()), None))
 
+    @classmethod
+    def elsewhere(cls, gpu: bool) -> Machine:
+        """A machine that is not known yet, as on a cluster: any other is like it."""
+        return cls(ANY, ANY if gpu else None)
+
     def is_like(self, other: Machine) -> bool:
         """Whether the same computes; beside a GPU the processor does not count."""
         if self.accelerator or other.accelerator:
-            return self.accelerator == other.accelerator
-        return self.processor == other.processor
+            names = {self.accelerator, other.accelerator}
+        else:
+            names = {self.processor, other.processor}
+        return len(names - {ANY}) < 2 and None not in names
 
     def __str__(self) -> str:
         return self.accelerator or self.processor
@@ -170,7 +178,7 @@ def summary(suite: Suite, layout: Layout, machine: Machine | None = None) -> str
 
 
 def check_gpu_memory(
-    suite: Suite, methods: Iterable[str], layout: Layout, gpu: str, available: int
+    suite: Suite, methods: Iterable[str], layout: Layout, gpu: tuple[str, int] | None
 ) -> None:
     """Refuse methods that do not fit on the GPU, before anything is trained.
 
@@ -178,23 +186,44 @@ def check_gpu_memory(
         suite: what would be run.
         methods: which methods of it.
         layout: see `estimate`.
-        gpu: its name.
-        available: its bytes.
+        gpu: its name and its bytes, `largest_gpu()` or `free_gpu()`; None: nothing to check.
 
     Raises:
         InputError: names the method, what it needs and what there is.
     """
-    machine = Machine(processor(), gpu)
-    for name in methods:
-        found = estimate(suite, name, layout, machine)
+    if gpu is None:
+        return
+    name, available = gpu
+    for method in methods:
+        found = estimate(suite, method, layout, Machine(processor(), name))
         if found.memory_bytes > available:
             raise InputError(
-                f"method '{name}' needs about {_gigabytes(found.memory_bytes)} on the GPU, and "
-                f"{gpu} has {_gigabytes(available)} ({found.basis})",
+                f"method '{method}' needs about {_gigabytes(found.memory_bytes)} on the GPU, and "
+                f"{name} has {_gigabytes(available)} ({found.basis})",
                 file=suite.name, key="protocol.batch_size", value=suite.protocol.batch_size,
-                remedy="a GPU with more memory, or a smaller batch_size or max_length; without "
-                "the GPU: CUDA_VISIBLE_DEVICES= snakemake … --config allow_cpu=true",
+                remedy="a GPU with more memory, or a smaller batch_size or max_length; or without "
+                "a GPU: CUDA_VISIBLE_DEVICES= snakemake … --config allow_cpu=true",
             )  # fmt: skip
+
+
+def largest_gpu() -> tuple[str, int] | None:
+    """Name and bytes of this machine's largest GPU, as nvidia-smi tells them; without torch."""
+    sizes = [line.split() for line in nvidia_smi("memory.total")]
+    gpus = [
+        (int(size[0]) * 2**20, name)
+        for name, size in zip(gpu_names(), sizes, strict=False)
+        if size[0].isdigit()
+    ]
+    return max(gpus)[::-1] if gpus else None
+
+
+def free_gpu() -> tuple[str, int] | None:
+    """Name and free bytes of the GPU that this process computes on; imports torch."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0]
 
 
 # --- arithmetic ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from wsa.devices import gpu_names
 from wsa.errors import InputError
+from wsa.estimates import check_gpu_memory, largest_gpu, summary
 from wsa.layout import Layout
 from wsa.suite import Seed, Suite, load_suite
 from wsa.validation import Strict, check
@@ -63,26 +64,34 @@ def read_settings(raw: dict[str, Any]) -> Settings:
     return settings
 
 
-def choose_suites(settings: Settings) -> tuple[list[Suite], str]:
+def choose_suites(settings: Settings, elsewhere: bool = False) -> tuple[list[Suite], str]:
     """The suites to run and one line that says which, why, and how to choose otherwise.
 
+    Args:
+        settings: as read.
+        elsewhere: whether the runs go to other machines, so that this one's GPUs do not count.
+
     Raises:
-        InputError: for an unknown or broken suite, or one that needs a GPU that is not there.
+        InputError: for an unknown or broken suite, one that needs a GPU that is not there, or one
+            that does not fit on the GPU.
     """
-    gpus = gpu_names()
+    gpus = () if elsewhere else gpu_names()
     if settings.suites == "auto":
         names = [DEFAULT_SUITE] + ([QUESTION_SUITE] if gpus else [])
-        why = f"'auto' with {gpus[0]}" if gpus else "'auto' without a GPU"
+        why = f"'auto' with {gpus[0]}" if gpus else "'auto' without a GPU here"
     else:
         names = settings.suites if isinstance(settings.suites, list) else [settings.suites]
         why = "as configured"
     suites = [load_suite(name, settings.folders.config, settings.seed_list) for name in names]
     for suite in suites:
-        if suite.needs_gpu and not gpus and not settings.allow_cpu:
+        if suite.needs_gpu and not (gpus or elsewhere or settings.allow_cpu):
             raise InputError(
-                f"suite '{suite.name}' wants a GPU and there is none",
+                f"suite '{suite.name}' wants a GPU and there is none; on this processor, "
+                f"{summary(suite, settings.layout)}",
                 remedy="run it where there is one, or add --config allow_cpu=true",
             )
+        if not elsewhere:
+            check_gpu_memory(suite, suite.methods, settings.layout, largest_gpu())
     line = (
         f"suites: {', '.join(names)} ({why}); others: --config suites=NAME, "
         f"see {settings.folders.config}/suites/"

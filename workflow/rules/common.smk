@@ -9,9 +9,9 @@ from snakemake.exceptions import WorkflowError
 
 import wsa
 from wsa.errors import COMMAND, InputError
+from wsa.estimates import Machine, summary
 from wsa.files import sha256_file, sha256_json
 from wsa.layout import Layout
-from wsa.leases import devices
 from wsa.processes import WORKFLOW
 from wsa.provenance import source_hash
 from wsa.settings import choose_suites, read_settings, shown_suites
@@ -21,15 +21,21 @@ from wsa.settings import choose_suites, read_settings, shown_suites
 os.environ[WORKFLOW] = str(os.getpid())
 shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
 
+# runs go to other machines: the GPUs and cores of this one do not count
+ELSEWHERE = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
 try:
     SETTINGS = read_settings(config)
-    _chosen, _line = choose_suites(SETTINGS)
+    _chosen, _line = choose_suites(SETTINGS, ELSEWHERE)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:  # jobs read this file again
     # for messages that say how something is made again
     os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
     print(_line, file=sys.stderr)
+    for _suite in _chosen:
+        _machine = Machine.elsewhere(_suite.needs_gpu) if ELSEWHERE else Machine.here()
+        print(summary(_suite, SETTINGS.layout, _machine), file=sys.stderr)
 
 LAYOUT = SETTINGS.layout
 SUITES = {suite.name: suite for suite in _chosen}
@@ -40,9 +46,6 @@ RESULTS = [
     for suite in SUITES.values()
     for method, seed in suite.runs()
 ]
-GPUS = (
-    1 if devices() else 0
-)  # what a run asks for; 0 leaves a CPU's cores free to run side by side
 
 # the command and those of its options that are not the default
 WSA = " ".join(
@@ -98,10 +101,6 @@ def pruning_of(wildcards):
     run = LAYOUT.run(wildcards.suite, wildcards.method, wildcards.seed)
     gated = SUITES[wildcards.suite].method(wildcards.method).gated
     return [run.pruning, run.pruned] if gated else []
-
-
-def threads_of(wildcards):
-    return SUITES[wildcards.suite].protocol.threads
 
 
 def results_of(wildcards):

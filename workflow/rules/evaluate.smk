@@ -15,7 +15,9 @@ rule evaluate:
         "logs/evaluate/{suite}/{method}/seed-{seed}.log",
     threads: threads_of
     resources:
-        gpu=GPUS,
+        gpu=gpu_of,
+        mem_mb=mem_mb_of,
+        runtime=minutes(lambda run: run.evaluate_seconds),
     params:
         wsa=WSA,
         configuration=run_digest,

@@ -12,10 +12,13 @@ rule inference:
         LAYOUT.inference_json("{suite}"),
     log:
         "logs/inference/{suite}.log",
-    # all cores, so that nothing runs beside what is timed
-    threads: workflow.cores
+    # nothing runs beside what is timed
+    threads: all_cores
     resources:
-        gpu=GPUS,
+        gpu=gpu_of,
+        mem_mb=mem_mb_of,
+        # every model twice, merged and not, on few sentences many times
+        runtime=minutes(lambda run: 2 * run.evaluate_seconds),
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
@@ -34,7 +37,10 @@ rule thresholds:
         "logs/thresholds/{suite}.log",
     threads: threads_of
     resources:
-        gpu=GPUS,
+        gpu=gpu_of,
+        mem_mb=mem_mb_of,
+        # a gated method is evaluated in three states, and here at eleven thresholds
+        runtime=minutes(lambda run: 4 * run.evaluate_seconds),
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],

@@ -10,6 +10,9 @@ rule factors:
         "logs/factors/{model}_r{rank}.log",
     wildcard_constraints:
         rank="[0-9]+",
+    resources:
+        mem_mb=mem_mb_of,
+        runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
         targets=lambda wildcards: list(MODELS[wildcards.model].target_modules),
@@ -29,6 +32,9 @@ rule check:
         "logs/check/{suite}/{method}.log",
     # all methods are checked before the first one trains
     priority: 100
+    resources:
+        mem_mb=mem_mb_of,
+        runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
         configuration=run_digest,

@@ -10,6 +10,9 @@ rule prune:
         directory(RUN.pruned),
     log:
         "logs/prune/{suite}/{method}/seed-{seed}.log",
+    resources:
+        mem_mb=mem_mb_of,
+        runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
         code=source_hash("wsa.pruning"),

@@ -38,6 +38,9 @@ rule tokenise:
         LAYOUT.tokens("{model}", "{data}"),
     log:
         "logs/tokenise/{model}__{data}.log",
+    resources:
+        mem_mb=mem_mb_of,
+        runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
         code=source_hash("wsa.tokens"),

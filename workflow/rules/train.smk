@@ -18,7 +18,9 @@ rule train:
         method=MATCH_KEPT,
     threads: threads_of
     resources:
-        gpu=GPUS,
+        gpu=gpu_of,
+        mem_mb=mem_mb_of,
+        runtime=minutes(lambda run: run.train_seconds),
     params:
         wsa=WSA,
         configuration=run_digest,

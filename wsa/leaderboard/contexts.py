@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsa.errors import remake
+from wsa.layout import Layout
 from wsa.leaderboard import drawing
 from wsa.leaderboard.about import about
 from wsa.leaderboard.formats import date, repeats
@@ -73,12 +74,15 @@ def run_context(view: SuiteView, run: Run, seeds: Picture | None) -> dict[str, o
     """For `run.html`."""
     mistakes, wrong, recoverable = _mistakes(view, run)
     made = run.result.provenance
+    files = run.files
+    if not files.training.exists():  # a published copy: the workflow makes the run where it works
+        files = Layout().run(view.suite.name, run.method, run.seed)
     return {
         "run": run,
         "method": view.suite.methods[run.method],
         "siblings": view.results.runs[run.method],
         "states": STATES,
-        "command": remake(run.files.training.as_posix()),
+        "command": remake(files.training.as_posix()),
         "curve": seeds,
         "labels": view.suite.data.labels,
         "confusion": _confusion(run),
