@@ -156,7 +156,7 @@ def estimate(
 
 
 def summary(suite: Suite, layout: Layout, machine: Machine | None = None) -> str:
-    """One line: how many runs, how long one after the other, how much memory, and on what basis."""
+    """In one line: how many runs, how long one after the other, how much memory, on what basis."""
     machine = machine or Machine.here()
     found = {name: estimate(suite, name, layout, machine) for name in suite.methods}
     left = [
@@ -166,14 +166,14 @@ def summary(suite: Suite, layout: Layout, machine: Machine | None = None) -> str
     ]
     runs = _count(len(suite.runs()), "run")
     if not left:
-        return f"{suite.name}: {runs}, all of them with a result"
+        return f"{runs}, all of them with a result"
     if len(left) < len(suite.runs()):
         runs += f", {len(left)} of them without a result"
     together = " and ".join(dict.fromkeys(e.basis for e in found.values() if e.seconds))
     return (
-        f"{suite.name}: {runs}: about {_duration(sum(found[name].seconds for name in left))} one "
-        f"after the other, up to {_gigabytes(max(found[name].memory_bytes for name in left))} "
-        f"each ({together or 'nothing is trained'})"
+        f"{runs}: about {_duration(sum(found[name].seconds for name in left))} one after the "
+        f"other, with up to {_gigabytes(max(found[name].memory_bytes for name in left))} of memory "
+        f"({together or 'nothing is trained'})"
     )
 
 
@@ -198,8 +198,8 @@ def check_gpu_memory(
         found = estimate(suite, method, layout, Machine(processor(), name))
         if found.memory_bytes > available:
             raise InputError(
-                f"method '{method}' needs about {_gigabytes(found.memory_bytes)} on the GPU, and "
-                f"{name} has {_gigabytes(available)} ({found.basis})",
+                f"method '{method}' needs about {_gigabytes(found.memory_bytes)} on the GPU for "
+                f"its longest batch, and {name} has {_gigabytes(available)}",
                 file=suite.name, key="protocol.batch_size", value=suite.protocol.batch_size,
                 remedy="a GPU with more memory, or a smaller batch_size or max_length; or without "
                 "a GPU: CUDA_VISIBLE_DEVICES= snakemake … --config allow_cpu=true",

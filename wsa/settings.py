@@ -86,9 +86,9 @@ def choose_suites(settings: Settings, elsewhere: bool = False) -> tuple[list[Sui
     for suite in suites:
         if suite.needs_gpu and not (gpus or elsewhere or settings.allow_cpu):
             raise InputError(
-                f"suite '{suite.name}' wants a GPU and there is none; on this processor, "
+                f"suite '{suite.name}' wants a GPU and there is none; without one it is "
                 f"{summary(suite, settings.layout)}",
-                remedy="run it where there is one, or add --config allow_cpu=true",
+                remedy="run it where there is one; or here all the same: --config allow_cpu=true",
             )
         if not elsewhere:
             check_gpu_memory(suite, suite.methods, settings.layout, largest_gpu())

@@ -35,7 +35,10 @@ if workflow.is_main_process:  # jobs read this file again
     print(_line, file=sys.stderr)
     for _suite in _chosen:
         _machine = Machine.elsewhere(_suite.needs_gpu) if ELSEWHERE else Machine.here()
-        print(summary(_suite, SETTINGS.layout, _machine), file=sys.stderr)
+        print(
+            f"{_suite.name}: {summary(_suite, SETTINGS.layout, _machine)}",
+            file=sys.stderr,
+        )
 
 LAYOUT = SETTINGS.layout
 SUITES = {suite.name: suite for suite in _chosen}
