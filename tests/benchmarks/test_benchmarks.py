@@ -11,8 +11,10 @@ from benchmarks.timing import interleave, paired_ratio
 from peft import inject_adapter_in_model
 from torch import nn
 from wsa.adapters import SpectralConfig
+from wsa.layout import Layout
 
-from benchmarks import adapters, attention, steps, svd
+from benchmarks import adapters, attention, shrinking, steps, svd
+from tiny_project import METHODS, edit_yaml, make_project, prepare
 
 SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
 
@@ -120,3 +122,31 @@ def test_speed_is_reported_for_the_references_and_for_every_method_of_the_suite(
         runs = 3 * 2105 / row["steps/s"] / 60
         assert row["one run, min"] == pytest.approx(runs)
         assert row["5 seeds, min"] == pytest.approx(5 * runs)
+
+
+@pytest.fixture
+def gated_project(tmp_path, monkeypatch):
+    folder = make_project(tmp_path / "project", methods=["wsa"])
+    adapter = METHODS["wsa"]["adapter"] | {"gate": "direction"}
+    wsa = METHODS["wsa"] | {"adapter": adapter, "gate_reach": 3.0}
+    edit_yaml(folder / "config/suites/tiny.yaml", methods={"wsa": wsa})
+    monkeypatch.chdir(folder)
+    suite, _ = prepare(folder)
+    protocol = {"evaluate_on": "holdout", "holdout_sentences": 24}
+    return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=protocol)})
+
+
+def test_ways_to_shrink_gates(gated_project, tmp_path):
+    def trial(kind, strength):
+        return shrinking.trial(kind, strength, 0, gated_project, "wsa", Layout())
+
+    # without strength all are the same training; with more than gates can resist nothing is left
+    assert trial(shrinking.LateTerm, 0.0) == trial(shrinking.Loop, 0.0)
+    assert trial(shrinking.ProximalStep, 0.0) == trial(shrinking.Loop, 0.0)
+    assert trial(shrinking.ProximalStep, 10.0)[2] == 0
+    rows = shrinking.main(
+        ["--suite", "tiny", "--method", "wsa", "--seeds", "0", "1", "--held-out", "24"]
+        + ["--out", str(tmp_path)]
+    )
+    assert {row["n"] for row in rows} == {2}
+    assert "| term after a quarter |" in (tmp_path / "shrinking.md").read_text()
