@@ -91,6 +91,27 @@ def test_files_and_memory_are_pruned_alike_and_reload_bit_for_bit(gate, bert_fol
     torch.testing.assert_close(logits(model.merge_and_unload()), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_wanted_mean_rank_keeps_the_largest_gates_of_all_modules(bert_folder):
+    model = with_gates(bert_folder)
+    gates = {name: values.detach().clone() for name, values in model.base_model.gates().items()}
+    every = sorted((float(g) for values in gates.values() for g in values.abs()), reverse=True)
+    kept = every[: 2 * len(gates)]
+    ranks = wsa.prune(model, target_rank=2)
+    assert ranks.effective_mean == 2
+    assert ranks.effective == {n: sum(float(g) in kept for g in v.abs()) for n, v in gates.items()}
+    assert len(set(ranks.effective.values())) > 1
+    assert wsa.prune(model, target_rank=1.5).effective_mean == 1.5
+
+
+def test_an_impossible_mean_rank_is_refused(bert_folder):
+    model = with_gates(bert_folder)
+    for rank in (0, -1, 4.5, float("nan")):
+        with pytest.raises(ValueError, match="target_rank should be above 0 and at most 4"):
+            wsa.prune(model, target_rank=rank)
+    with pytest.raises(ValueError, match="not both"):
+        wsa.prune(model, 0.05, target_rank=2)
+
+
 def test_a_pruned_direction_leaves_nothing_behind(bert_folder):
     """Unlike `gate_only`, which keeps what its vectors learned where gates scale σ alone."""
     for gate, same in (("direction", True), ("singular_value", False), ("product", False)):

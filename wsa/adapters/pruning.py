@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from peft import get_peft_model_state_dict
+from torch import Tensor
 
 from wsa.adapters.model import SpectralModel
 from wsa.directions import PrunedRanks, kept_parameters
 
 
-def prune(model: Any, threshold: float | None = None) -> PrunedRanks:
+def prune(
+    model: Any, threshold: float | None = None, *, target_rank: float | None = None
+) -> PrunedRanks:
     """Drop the directions with |g| < τ of the active adapter of a model, for good.
 
     Prune after training: an optimizer made before still holds the parameters as they were. Saved,
@@ -19,9 +24,13 @@ def prune(model: Any, threshold: float | None = None) -> PrunedRanks:
     Args:
         model: what `get_peft_model` or `PeftModel.from_pretrained` gave, with `WSAConfig`.
         threshold: τ; default: the adapter's own.
+        target_rank: instead of τ, the mean rank over the modules that is wanted. The directions
+            with the largest |g| of all modules stay, so that modules share the budget as their
+            gates say (the idea of AdaLoRA, Zhang et al. 2023, arXiv:2303.10512).
 
     Raises:
-        ValueError: if the model has no gated adapter in use, or it is merged.
+        ValueError: if the model has no gated adapter in use, or it is merged; if both τ and a
+            rank are given, or a rank that the adapter does not have.
     """
     tuner = _tuner(model)
     (adapter,) = tuner.active_adapters
@@ -31,6 +40,10 @@ def prune(model: Any, threshold: float | None = None) -> PrunedRanks:
         raise ValueError(f"adapter '{adapter}' has no gates to prune by")
     if any(layer.merged for layer in tuner.spectral_layers().values()):
         raise ValueError("the adapter is merged: call unmerge_adapter() before pruning")
+    if target_rank is not None:
+        if threshold is not None:
+            raise ValueError("give a threshold or a target_rank, not both")
+        threshold = _threshold_for(target_rank, gates)
     threshold = config.threshold if threshold is None else threshold
     initial = {name: len(values) for name, values in gates.items()}
     for name, values in gates.items():
@@ -38,6 +51,19 @@ def prune(model: Any, threshold: float | None = None) -> PrunedRanks:
     config.rank_pattern = effective = effective_rank(model, threshold)
     kept = kept_parameters(get_peft_model_state_dict(tuner, adapter_name=adapter))
     return PrunedRanks(threshold, initial, dict(effective), kept)
+
+
+def _threshold_for(target_rank: float, gates: Mapping[str, Tensor]) -> float:
+    """The τ that leaves `target_rank` directions in the mean over the modules."""
+    magnitudes = torch.cat([values.detach().abs() for values in gates.values()])
+    present = len(magnitudes) / len(gates)
+    if not 0 < target_rank <= present:
+        raise ValueError(
+            f"target_rank should be above 0 and at most {present:g}, the adapter's mean rank, "
+            f"not {target_rank!r}"
+        )
+    kept = max(1, round(target_rank * len(gates)))
+    return float(magnitudes.sort(descending=True).values[kept - 1])
 
 
 def effective_rank(model: Any, threshold: float | None = None) -> dict[str, int]:
