@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ CONFIGURATION = [
     (SUITE, "protocol.epochs", "3", "protocol.epochs: should be a whole number (found '3')"),
     (SUITE, "protocol.epochs", True, "protocol.epochs: should be a whole number (found True)"),
     (SUITE, "protocol.epochs", 0, "protocol.epochs: should be greater than 0 (found 0)"),
+    (SUITE, "protocol.epochs", 10**20, "protocol.epochs: should be less than or equal to 10000"),
     (SUITE, "protocol.epochs", None, "protocol.epochs: should be a whole number, and nothing is"),
     (SUITE, "protocol.epochs", DELETE, "protocol.epochs: is missing"),
     (SUITE, "protocol.epoch", 2, "protocol.epoch: unknown key (found 2)"),
@@ -98,8 +100,10 @@ CONFIGURATION = [
     (SUITE, "protocol.weight_decay", float("nan"), "weight_decay: should be a finite number"),
     (SUITE, "protocol.head_learning_rate", "high", "should be a number (found 'high')"),
     (SUITE, "protocol.max_length", 2, "protocol.max_length: should be greater than 4 (found 2)"),
+    (SUITE, "protocol.max_length", 2**40, "max_length: should be less than 2147483648 (found 10"),
     (SUITE, "protocol.precision", "fp16", "should be 'float32' or 'bfloat16' (found 'fp16')"),
     (SUITE, "protocol.threads", 0, "protocol.threads: should be greater than 0 (found 0)"),
+    (SUITE, "protocol.threads", 10**6, "threads: should be less than or equal to 1024 (found 10"),
     (SUITE, "protocol", [1], "protocol: should be a mapping of keys to values (found [1])"),
     (SUITE, "seeds", [0, 1, 0], "seeds: a seed is named twice (found [0, 1, 0])"),
     (SUITE, "seeds", [], "seeds: should not be empty"),
@@ -115,6 +119,8 @@ CONFIGURATION = [
     (SUITE, "methods.lora.adapter.r", "eight", "adapter.r should be a whole number from 1 on, not"),
     (SUITE, "methods.lora.adapter.r", 0, "adapter.r should be a whole number from 1 on, not 0"),
     (SUITE, "methods.lora.adapter.task_type", "SEQ_CLS", "adapter.task_type is set by the model"),
+    (SUITE, "methods.lora.adapter.r", date(2026, 1, 1), "adapter.r: should be text, a number, tr"),
+    (SUITE, "methods.wsa.adapter.l1", float("inf"), "adapter.l1: should be a finite number (fou"),
     (SUITE, "methods.majority.learning_rate", 1, "of kind 'majority' has no body to train"),
     (SUITE, "methods.lora.kind", "lora", "methods.lora.kind: should be 'adapter', 'full',"),
     (SUITE, "methods.bad name", {}, "methods.bad name"),
@@ -131,10 +137,12 @@ CONFIGURATION = [
     (SUITE, "sweep", {"lorra": {"learning_rate": [1e-3]}}, "unknown method 'lorra'"),
     (SUITE, "sweep", {"lora": {"learning_rate": ["high", "low"]}}, "to lists of numbers"),
     (SUITE, "sweep", {"lora": {"adaptor.r": [1, 2]}}, "method 'lora' has no adaptor"),
+    (SUITE, "sweep", {"lora": {"learning_rate": [1e-3, 2e-3, 1e-3]}}, "'lora.0.001' twice"),
     (SUITE, "sweep", ["lora"], "sweep: should map names of methods to what is swept"),
     (SUITE, "extends", "tinny", "tinny.yaml: there is no such file"),
     (SUITE, "extends", "tinny", "did you mean 'tiny'?"),
     (SUITE, "extends", "tiny", "extends: a suite cannot extend itself"),
+    (SUITE, "extends", "ti\0ny", "cannot be read: embedded null byte"),
     (SUITE, "extends", 5, "extends: should be a suite's name (found 5)"),
     (SUITE, "name", "other", "name: a suite is called as its file is (found 'other')"),
     (SUITE, "model", "tinny", "tinny.yaml: there is no such file"),
@@ -166,6 +174,11 @@ def test_configuration(project, run, file, key, value, message):
 TEXTS = [
     ("name: tiny\nname: tiny\n", "not valid YAML: 'name' is named twice"),
     ("methods:\n  lora: {title: a}\n  lora: {title: b}\n", "not valid YAML: 'lora' is named twice"),
+    ("name: tiny\n1: x\n", "not valid YAML: a key should be text; put it in quotes"),
+    ("name: tiny\n? [a, b]\n: x\n", "not valid YAML: a key should be text; put it in quotes"),
+    ("name: tiny\ntitle: 2026-13-01\n", "not valid YAML: month must be in 1..12"),
+    ("name: tiny\ntitle: " + 2000 * "[" + "\n", "not valid YAML: nested too deeply"),
+    ("name: &a {b: *a}\n", "name: a suite is called as its file is (found {'b': {...}})"),
     ("name: [tiny\n", "not valid YAML"),
     ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
     ("- name\n", "should hold a mapping of keys to values"),
@@ -224,7 +237,6 @@ def test_the_workflows_configuration(project, settings, message):
         (["train", "tinny", "lora", "0"], "did you mean 'tiny'?"),
         (["aggregate", "tiny", "--seeds", "0,one"], "--seeds: should be whole numbers with commas"),
         (["fetch-model", "../tiny"], "there is no such file"),
-        (["factors", "tiny", "0"], "rank 0 does not fit"),
         (["factors", "tiny", "33"], "rank 33 does not fit encoder.layer.0.attention.self.query, a"),
         (["prune", "tiny", "lora", "0"], "method 'lora' has no gates: there is nothing to prune"),
         (["prune", "tiny", "wsa", "0"], "training.json: there is no such record"),
@@ -237,6 +249,27 @@ def test_the_workflows_configuration(project, settings, message):
 def test_the_command_line(run, arguments, message):
     status, printed = run(*arguments)
     assert status == 2 and printed.startswith("wsa: ") and message in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "tiny", "lora", "one"], "seed: should be a whole number from 0 on"),
+        (["train", "tiny", "lora", str(2**32)], "from 0 on and below 4294967296, not '4294967296'"),
+        (["train", "tiny", "lora", "0", "--checkpoint-seconds=-1"], "be a number from 0 on, not"),
+        (["train", "tiny", "lora", "0", "--checkpoint-seconds=nan"], "be a number from 0 on, not"),
+        (["factors", "tiny", "0"], "rank: should be a whole number from 1 on, not '0'"),
+        (["verify", "tiny", "--sample", "0"], "--sample: should be a whole number from 1 on"),
+        (["calibrate", "a.json", "--worlds", "0"], "--worlds: should be a whole number from 1 on"),
+        (["trian", "tiny", "lora", "0"], "invalid choice: 'trian'"),
+        (["train", "tiny", "lora"], "the following arguments are required: seed"),
+    ],
+)
+def test_arguments_that_are_none(run, capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    printed = capsys.readouterr().err
+    assert caught.value.code == 2 and printed.startswith("usage: wsa") and message in printed
 
 
 # --- methods that do not fit the model ------------------------------------------------------------
@@ -252,7 +285,7 @@ METHODS = [
     ("methods.wsa.adapter.threshold", -0.1, "threshold should be 0 or more, not -0.1", ""),
     ("methods.wsa.adapter.threshold", "low", "methods.wsa", ""),
     ("methods.wsa.adapter.l1", "x", "methods.wsa", ""),
-    ("methods.wsa.adapter.l1", float("inf"), "the loss of one sentence is nan", ""),
+    ("methods.wsa.adapter.l1", 1e300, "the loss of one sentence is", ""),
     ("methods.wsa.adapter.gate", "gte", "gate should be one of", "'gte'"),
     ("protocol.train_sentences", 10_000, "only 96 sentences are there to train on", "at most 96"),
     ("protocol.evaluate_on", "holdout", "the holdout leaves none of the 96", "fewer than 96"),

@@ -79,7 +79,8 @@ def test_a_stage_ends_when_its_workflow_is_killed(through):
     workflow.wait()
     printed = stage.communicate(timeout=20)[0]
     assert time.monotonic() - begin < 10
-    assert "the workflow is gone, so this stage stops; to go on: snakemake --unlock" in printed
+    assert "the workflow is gone, so this stage stops" in printed
+    assert "to go on: snakemake -c2 --unlock && snakemake -c2" in printed
 
 
 def test_a_stage_whose_workflow_is_gone_already_ends():
@@ -97,3 +98,22 @@ def test_a_stage_whose_workflow_is_gone_already_ends():
 def test_a_command_by_hand_has_no_workflow(monkeypatch):
     monkeypatch.delenv(processes.WORKFLOW, raising=False)
     end_with_workflow()
+
+
+PEAK = """
+import torch
+from wsa.loop import _peak_memory
+print(_peak_memory(torch.device("cpu")))
+"""
+
+
+def test_the_memory_of_whoever_started_a_stage_is_not_the_stages():
+    heavy = f"""
+import subprocess, sys
+held = b"x" * {2**30}
+subprocess.run([sys.executable, "-c", sys.argv[1]], check=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", heavy, PEAK], capture_output=True, text=True, check=True
+    )
+    assert 2**26 < int(done.stdout) < 2**30

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from wsa.errors import InputError
+from wsa.errors import InputError, is_out_of_memory
 from wsa.layout import Layout
 from wsa.leases import leased_device
 
@@ -272,7 +272,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("method", nargs="?", help="default: every method of the suite")
     train = stage("train", _train, "train one method with one seed", "suite", "method", "seed")
     train.add_argument(
-        "--checkpoint-seconds", type=_number(float, 0), default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
+        "--checkpoint-seconds", type=_number(float, 0),
+        default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
         metavar="SECONDS", help="how often the state is saved, to go on from if the run is killed "
         "(default: WSA_CHECKPOINT_SECONDS, else 60; 0: after every step)",
     )  # fmt: skip
@@ -348,6 +349,15 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:  # a file or a disk, never this program's own fault
         where = f"{error.filename}: " if error.filename else ""
         print(f"wsa: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            f"wsa: out of memory: {(str(error) or repr(error)).splitlines()[0]}\n"
+            "  what to do: a device with more memory, or fewer processes on this one",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         return 130

@@ -55,6 +55,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     "did you mean 'epochs'? (one of: epochs, seeds)"
     """
     choices = sorted(choices)
+    if not choices:
+        return "there is none"
     near = difflib.get_close_matches(word, choices, n=1)
     question = f"did you mean '{near[0]}'? " if near else ""
     return f"{question}(one of: {', '.join(choices)})"
@@ -67,6 +69,14 @@ def remake(path: Path | str) -> str:
     """
     command = os.environ.get(COMMAND, "snakemake --cores 1")
     return f"{command} -R {shlex.quote(str(path))}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator, of the GPU or of the CPU, has refused."""
+    refusals = ("out of memory", "can't allocate memory", "not enough memory")
+    if isinstance(error, RuntimeError):  # torch has no type of its own for the CPU's
+        return any(refusal in str(error) for refusal in refusals)
+    return isinstance(error, MemoryError)
 
 
 def _shorten(value: object, limit: int = 120) -> str:

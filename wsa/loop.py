@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +19,12 @@ from wsa.batches import Indices, TokenTable, training_batches
 from wsa.checkpoint import KEPT, Checkpoints
 from wsa.curves import Curves
 from wsa.directions import is_gate
-from wsa.errors import InputError
+from wsa.errors import InputError, is_out_of_memory
 from wsa.models import is_head
 from wsa.processes import SignalNoted
 from wsa.progress import Progress
 from wsa.records import Schedule
 from wsa.suite import Method, Protocol, Suite
-
-# in a RuntimeError, of the GPU's and of the CPU's allocator
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class Loop:
@@ -159,7 +158,7 @@ class Loop:
         try:
             yield
         except (RuntimeError, MemoryError) as error:
-            if isinstance(error, RuntimeError) and not any(t in str(error) for t in _OUT_OF_MEMORY):
+            if not is_out_of_memory(error):
                 raise
             raise InputError(
                 f"out of memory in step {self.step + 1} of {len(self.batches)}"
@@ -313,5 +312,10 @@ def _head_rate(method: Method, protocol: Protocol) -> float:
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
+    # Linux's ru_maxrss begins with what the parent held when it started this process
+    with contextlib.suppress(OSError):
+        peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        if peak:
+            return int(peak.group(1)) * 1024
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

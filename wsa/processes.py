@@ -39,7 +39,7 @@ def _end_with(pid: int) -> None:
         psutil.Process(pid).wait()
     command = os.environ.get(COMMAND, "snakemake --cores 1")
     print(
-        f"the workflow is gone, so this stage stops; to go on: snakemake --unlock; {command}",
+        f"the workflow is gone, so this stage stops; to go on: {command} --unlock && {command}",
         file=sys.stderr, flush=True,
     )  # fmt: skip
     os.kill(os.getpid(), signal.SIGTERM)

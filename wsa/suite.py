@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, JsonValue, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
 from wsa.files import sha256_json
@@ -150,21 +150,23 @@ class Protocol(Strict):
         description="'holdout' evaluates on training sentences kept out of training: for tuning",
     )
     holdout_sentences: int = Field(default=1500, gt=0)
-    epochs: int = Field(gt=0)
+    epochs: int = Field(gt=0, le=10_000)
     batch_size: int = Field(gt=0)
     batching: Literal["sorted_windows", "random"] = Field(
         description="'sorted_windows': shuffle, cut into windows, sort each by length, cut into "
         "batches, shuffle the batches"
     )
     window_batches: int = Field(default=50, gt=0, description="batches in a window")
-    max_length: int = Field(gt=4, description="tokens, special tokens included")
+    max_length: int = Field(gt=4, lt=2**31, description="tokens, special tokens included")
     schedule: Literal["linear", "constant"]
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(ge=0, description="not on biases, norms and gates")
     max_gradient_norm: float | None = Field(default=None, gt=0)
     head_learning_rate: float = Field(gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int = Field(default=1, gt=0, description="CPU threads of a run; changes last bits")
+    threads: int = Field(
+        default=1, gt=0, le=1024, description="CPU threads of a run; changes last bits"
+    )
 
 
 # --- methods -------------------------------------------------------------------------------------
@@ -180,7 +182,7 @@ class Method(Strict):
     title: Text
     kind: Literal["adapter", "full", "head_only", "majority"] = "adapter"
     family: str = Field(default="", description="rows of one family are shown together")
-    adapter: dict[str, Any] | None = Field(
+    adapter: dict[str, JsonValue] | None = Field(
         default=None, description="a PEFT configuration: peft_type and its arguments"
     )
     learning_rate: float | None = Field(default=None, gt=0, description="of the body")
@@ -433,16 +435,19 @@ class Suite(Strict):
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads 2e-5 as a number (YAML 1.2)."""
+    """Safe YAML: keys are text, each given once, and 2e-5 is a number (as in YAML 1.2)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[object] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key}' is named twice", key_node.start_mark
-                )
+            problem = None
+            if not isinstance(key, str):
+                problem = "a key should be text; put it in quotes"
+            elif key in seen:
+                problem = f"'{key}' is named twice"
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -468,12 +473,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as error:
         raise InputError(f"not valid UTF-8: {error}", file=path) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be read: {reason}", file=path) from None
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date with a 13th month
         raise InputError(f"not valid YAML: {error}", file=path) from None
+    except RecursionError:
+        raise InputError("not valid YAML: nested too deeply", file=path) from None
     if not isinstance(value, dict):
         raise InputError("should hold a mapping of keys to values", file=path, value=value)
     return value
@@ -609,6 +617,12 @@ def _expand(raw: dict[str, Any], path: Path) -> dict[str, Any]:
                 f"{str(k).split('.')[-1]}={v:g}" for k, v in zip(axes, values, strict=True)
             )
             row["title"] = f"{row.get('title', name)} ({label})"
-            rows[f"{name}." + "_".join(f"{v:g}" for v in values)] = row
+            row_name = f"{name}." + "_".join(f"{v:g}" for v in values)
+            if row_name in rows:
+                raise InputError(
+                    f"gives the method '{row_name}' twice", file=path, key=f"sweep.{name}",
+                    value=axes, remedy="values that differ in their first six digits",
+                )  # fmt: skip
+            rows[row_name] = row
     raw["methods"] = rows
     return raw

@@ -35,6 +35,8 @@ _PLAIN = {
     "model_type": "should be a mapping of keys to values",
     "model_attributes_type": "should be a mapping of keys to values",
     "finite_number": "should be a finite number",
+    "invalid-json-value": "should be text, a number, true or false, a list or a mapping",
+    "recursion_loop": "holds itself",
 }
 
 
