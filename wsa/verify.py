@@ -36,13 +36,17 @@ SNAKEMAKES = (".snakemake_timestamp",)  # what snakemake leaves in a folder that
 def damages(suite: Suite, layout: Layout) -> Iterator[str]:
     """Every file of a suite's results that is not what its record says, with what mends it.
 
-    A run that has not been made is no damage. The tables have no record: they are compared with
-    what the runs give.
+    A run that has not been made is no damage; one of a seed that the suite no longer names is
+    checked like any other. The tables have no record: they are compared with what the runs give.
     """
-    for run in suite.runs():
-        files = layout.run(suite.name, *run)
+    for folder in sorted((layout.suite(suite.name) / "runs").glob("*/*")):
+        run = folder.parent.name, folder.name.removeprefix("seed-")
+        if run[0] not in suite.methods or not run[1].isdecimal():
+            yield f"{folder}: is no run of this suite's methods\n  what to do: rm -r {folder}"
+            continue
+        files = layout.run(suite.name, run[0], int(run[1]))
         if made(files):
-            yield from _run_damages(suite, run, files)
+            yield from _run_damages(suite, (run[0], int(run[1])), files)
     for path, kind in (
         (layout.inference_json(suite.name), Inference),
         (layout.thresholds_json(suite.name), Thresholds),

@@ -12,7 +12,7 @@ from wsa.errors import InputError
 from wsa.predictions import predictions_hash, read_predictions, write_predictions
 from wsa.records import Determinism, Result, read_record, write_record
 
-from tiny_project import make_project, wsa
+from tiny_project import edit_yaml, make_project, wsa
 
 RUN = ("lora", 1)
 
@@ -148,6 +148,19 @@ def test_a_file_that_no_record_names(command, layout, capsys):
     path.write_text("mine")
     assert command("--hashes") == 1
     assert f"{path}: belongs to no record" in capsys.readouterr().out
+
+
+def test_runs_that_the_suite_does_not_name(command, project, layout, capsys):
+    """Those of another seed are checked like any; of those of another method nothing is known."""
+    edit_yaml(project / "config/suites/tiny.yaml", seeds=[0])
+    path = layout.run("tiny", "lora", 1).trained / "adapter_config.json"
+    path.write_bytes(path.read_bytes() + b" ")
+    other = layout.run("tiny", "dora", 0).folder
+    shutil.copytree(layout.run("tiny", "lora", 0).folder, other)
+    assert command("--hashes") == 1
+    printed = capsys.readouterr().out
+    assert f"{path}: is not what its record says" in printed
+    assert f"{other}: is no run of this suite's methods\n  what to do: rm -r {other}" in printed
 
 
 def test_a_result_that_was_swapped_for_another_runs(command, layout, capsys):
