@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftConfig, get_peft_model
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from wsa.adapters import WSAConfig
@@ -37,6 +37,12 @@ def batch(length: int, sentences: int, vocabulary: int, device: torch.device) ->
     labels = torch.arange(sentences) % 2
     inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     return {name: tensor.to(device) for name, tensor in inputs.items()}
+
+
+def adapted(model: nn.Module, config: PeftConfig) -> nn.Module:
+    """The model with an adapter whose random start is the same for every model."""
+    torch.manual_seed(1)
+    return get_peft_model(model, config)
 
 
 def step(model: nn.Module, inputs: dict) -> Callable[[], None]:
@@ -106,7 +112,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         slow = copy.deepcopy(full)
         fast = optimise(copy.deepcopy(full))
         if config is not None:
-            slow, fast = (get_peft_model(model, config) for model in (slow, fast))
+            slow, fast = (adapted(model, config) for model in (slow, fast))
         for length in args.lengths:
             inputs = batch(length, args.sentences, args.vocabulary, device)
             logits, gradients = differences(slow, fast, inputs)

@@ -157,6 +157,55 @@ def test_attentions_and_hidden_states_are_still_given():
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+def tokens_in_last_layer(model, **inputs) -> int:
+    """Up to how many tokens the last layer's feed-forward part sees."""
+    seen = []
+    dense = model.deberta.encoder.layer[-1].intermediate.dense
+    hook = dense.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].size(1)))
+    model(**inputs)
+    hook.remove()
+    return max(seen)
+
+
+def test_the_last_layer_computes_the_first_token_alone():
+    slow, fast = models()
+    assert tokens_in_last_layer(slow, **batch(9)) == 9
+    assert tokens_in_last_layer(fast, **batch(9)) == 1
+    # too long to be compact
+    assert tokens_in_last_layer(fast, **batch(40)) == 40
+
+
+@pytest.mark.parametrize("asked", ["output_hidden_states", "output_attentions"])
+def test_who_asks_for_more_gets_all_tokens(asked):
+    _, fast = models()
+    assert tokens_in_last_layer(fast, **batch(9), **{asked: True}) == 9
+    setattr(fast.config, asked, True)
+    assert tokens_in_last_layer(fast, **batch(9)) == 9
+
+
+def test_the_encoder_alone_gives_all_tokens():
+    slow, fast = models()
+    inputs = {name: value for name, value in batch(9).items() if name != "labels"}
+    slow.eval(), fast.eval()
+    with pytest.raises(RuntimeError):  # in the middle of a call
+        fast(inputs_embeds=torch.zeros(3, 9, 5))
+    fast(**inputs)
+    expected, found = slow.deberta(**inputs)[0], fast.deberta(**inputs)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_checkpointing_gives_the_same():
+    slow, fast = models()
+    for model in (slow, fast):
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert_same(step(slow, batch(9), train=True), step(fast, batch(9), train=True))
+
+
+def test_a_single_layer_before_a_convolution_is_left_alone():
+    slow, fast = models(num_hidden_layers=1, conv_kernel_size=3)
+    assert_same(step(slow, batch(9)), step(fast, batch(9)))
+
+
 def test_weights_and_names_stay(tmp_path):
     slow, fast = models()
     assert list(slow.state_dict()) == list(fast.state_dict())
@@ -210,6 +259,10 @@ def other_arguments(self, states, mask, *, positions=None):
     return states, None
 
 
+def other_order(self, hidden_states, input_tensor):
+    return self.dropout(self.LayerNorm(self.dense(hidden_states) + input_tensor))
+
+
 original_bias = stock.DisentangledSelfAttention.disentangled_attention_bias
 
 
@@ -226,6 +279,15 @@ def test_an_unknown_attention_is_left_as_it_is_with_a_warning(method, other, mon
     assert type(model.deberta.encoder) is stock.DebertaV2Encoder
 
 
+def test_an_unknown_layer_computes_all_tokens_with_a_warning(monkeypatch):
+    monkeypatch.setattr(stock.DebertaV2Output, "forward", other_order)
+    slow = DebertaV2ForSequenceClassification(config())
+    with pytest.warns(UserWarning, match="layer is not the one .* stock code runs instead"):
+        fast = optimise(copy.deepcopy(slow))
+    assert is_compact(fast)
+    assert_same(step(slow, batch(9), train=True), step(fast, batch(9), train=True))
+
+
 @pytest.mark.slow
 def test_it_is_faster_at_base_size():
     base = {
@@ -234,7 +296,9 @@ def test_it_is_faster_at_base_size():
         "intermediate_size": 3072,
         "pooler_hidden_size": 768,
     }
-    slow, fast = models(**base, max_position_embeddings=512, position_buckets=256)
+    slow, fast = models(
+        **base, num_hidden_layers=3, max_position_embeddings=512, position_buckets=256
+    )
     inputs, ratios = batch(40, size=16), []
     for _ in range(6):
         seconds = []
@@ -243,5 +307,5 @@ def test_it_is_faster_at_base_size():
             step(model, inputs, train=True)
             seconds.append(time.process_time() - start)
         ratios.append(seconds[0] / seconds[1])
-    # 1.4 to 1.9, by what else the machine does; `benchmarks.attention` measures it
-    assert statistics.median(ratios[1:]) > 1.2
+    # 1.9 to 2.5, by what else the machine does; `benchmarks.attention` measures it
+    assert statistics.median(ratios[1:]) > 1.5

@@ -3,8 +3,11 @@
 transformers projects all relative positions (512 in DeBERTa-v3) at every layer, repeats them per
 sentence of the batch and gathers from the scores against all of them. A sentence of N tokens can
 only be 1-N to N-1 apart, so here the 2N positions it may use are projected, once per batch, and
-their scores are brought into place by views. Projections are always called as modules: an adapter
-around one acts on tokens and positions alike, as it does in the stock code.
+their scores are brought into place by views. And a classifier reads nothing but the first token of
+the last layer, so there the others are computed no further than that token needs them.
+
+Projections are always called as modules: an adapter around one acts on tokens and positions alike,
+as it does in the stock code.
 
 Disentangled attention: He et al., "DeBERTa", ICLR 2021, equation 4.
 """
@@ -15,6 +18,8 @@ import copy
 import functools
 import math
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import transformers
@@ -26,8 +31,9 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
 def optimise(model: nn.Module) -> nn.Module:
     """Make a DeBERTa-v2/v3 model faster in place; leave every other architecture alone.
 
-    What changes: `compact_relative_positions`, and `config.problem_type`, without which the loss
-    selects its labels by `nonzero()` and makes the host wait for the accelerator.
+    What changes: `compact_relative_positions`, `first_token_last`, and `config.problem_type`,
+    without which the loss selects its labels by `nonzero()` and makes the host wait for the
+    accelerator.
 
     Returns:
         the same object.
@@ -37,7 +43,7 @@ def optimise(model: nn.Module) -> nn.Module:
         return model
     if getattr(config, "num_labels", 0) > 1 and config.problem_type is None:
         config.problem_type = "single_label_classification"
-    return compact_relative_positions(model)
+    return first_token_last(compact_relative_positions(model))
 
 
 def compact_relative_positions(model: nn.Module) -> nn.Module:
@@ -58,12 +64,8 @@ def compact_relative_positions(model: nn.Module) -> nn.Module:
     attentions = [m for m in model.modules() if type(m) is stock.DisentangledSelfAttention]
     if not attentions or not attentions[0].relative_attention:
         return model
-    if not _equals_stock(attentions[0]):
-        warnings.warn(
-            f"transformers {transformers.__version__}: DeBERTa's attention is not the one that "
-            "wsa.deberta speeds up; the stock code runs instead, more slowly",
-            stacklevel=2,
-        )
+    if not _same_outputs(_probe_attention, attentions[0], CompactSelfAttention):
+        _warn("attention")
         return model
     for attention in attentions:
         attention.__class__ = CompactSelfAttention
@@ -71,6 +73,102 @@ def compact_relative_positions(model: nn.Module) -> nn.Module:
         if type(module) is stock.DebertaV2Encoder:
             module.__class__ = CompactEncoder
     return model
+
+
+def first_token_last(model: nn.Module) -> nn.Module:
+    """Let the last layer of a sequence classifier compute its first token alone.
+
+    Logits and gradients are those of the stock code within float32's round-off, and dropout draws
+    the same masks from the same random stream. A call that asks for hidden states or attentions
+    gets all of them. Works after `compact_relative_positions`, and leaves any other model alone.
+
+    Returns:
+        the same object.
+    """
+    if (
+        type(model) is not stock.DebertaV2ForSequenceClassification
+        or type(model.pooler) is not stock.ContextPooler
+        or type(model.deberta.encoder) is not CompactEncoder
+    ):
+        return model
+    layers = model.deberta.encoder.layer
+    # the convolution of some models follows the first layer and reads all of its tokens
+    if type(layers[-1]) is not stock.DebertaV2Layer or len(layers) == 1:
+        return model
+    if not _same_outputs(_probe_layer, layers[-1], LastLayer):
+        _warn("layer")
+        return model
+    layers[-1].__class__ = LastLayer
+    model.register_forward_pre_hook(_first_token_is_enough, with_kwargs=True)
+    model.register_forward_hook(_all_tokens_again, always_call=True)
+    return model
+
+
+class LastLayer(stock.DebertaV2Layer):
+    """A layer that computes the first token alone while `first_token` is set."""
+
+    first_token = False
+
+    def forward(
+        self,
+        hidden_states: Float[Tensor, "batch length hidden"],
+        attention_mask: Int[Tensor, "batch 1 length length"],
+        query_states: Float[Tensor, "batch length hidden"] | None = None,
+        relative_pos: Int[Tensor, "1 length length"] | None = None,
+        rel_embeddings: Float[Tensor, "positions hidden"] | None = None,
+        output_attentions: bool = False,
+    ) -> tuple[Float[Tensor, "batch tokens hidden"], Tensor | None]:
+        """As the stock forward; `tokens` is 1 while `first_token` is set."""
+        length, attention = hidden_states.size(1), self.attention
+        if not self.first_token or relative_pos is not None or not attention.self.compacts(length):
+            return super().forward(
+                hidden_states,
+                attention_mask,
+                query_states,
+                relative_pos,
+                rel_embeddings,
+                output_attentions,
+            )
+        context = attention.self.first_token(hidden_states, attention_mask, rel_embeddings)
+        attended = _add_and_norm(attention.output, context, hidden_states[:, :1], length)
+        return _add_and_norm(self.output, self.intermediate(attended), attended, length), None
+
+
+def _add_and_norm(
+    output: stock.DebertaV2SelfOutput | stock.DebertaV2Output,
+    x: Float[Tensor, "batch 1 inner"],
+    residual: Float[Tensor, "batch 1 hidden"],
+    length: int,
+) -> Float[Tensor, "batch 1 hidden"]:
+    """What `output` computes of the first of `length` tokens."""
+    return output.LayerNorm(_drop_first(output.dropout, output.dense(x), length) + residual)
+
+
+def _drop_first(
+    dropout: nn.Dropout, x: Float[Tensor, "... 1 n"], length: int
+) -> Float[Tensor, "... 1 n"]:
+    """Dropout of the first of `length` rows; masks are drawn for all, as the stock code does."""
+    if not dropout.training or dropout.p == 0:
+        return x
+    mask = dropout(x.new_ones(*x.shape[:-2], length, x.shape[-1]))
+    return x * mask[..., :1, :]
+
+
+def _first_token_is_enough(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+    """A forward pre-hook: tells the last layer, unless the caller wants more than logits."""
+    config, layer = model.config, model.deberta.encoder.layer[-1]
+    more = [kwargs.get(key) for key in ("output_hidden_states", "output_attentions")]
+    defaults = [config.output_hidden_states, config.output_attentions]
+    wanted = [
+        default if asked is None else asked for asked, default in zip(more, defaults, strict=True)
+    ]
+    # a checkpointed layer runs again on the way back, when this hook has not been called
+    layer.first_token = not (any(wanted) or len(args) > 6 or layer.gradient_checkpointing)
+
+
+def _all_tokens_again(model: nn.Module, args: tuple, output: Any) -> None:
+    """A forward hook: a call of the encoder alone gives all tokens."""
+    model.deberta.encoder.layer[-1].first_token = False
 
 
 class CompactEncoder(stock.DebertaV2Encoder):
@@ -122,8 +220,7 @@ class CompactSelfAttention(stock.DisentangledSelfAttention):
         query, position_query = self._project("query", "p2c", hidden_states, positions)
         key, position_key = self._project("key", "c2p", hidden_states, positions)
         value = self._heads(self.value_proj(hidden_states))
-        terms = 1 + (position_key is not None) + (position_query is not None)
-        scale = math.sqrt(self.attention_head_size * terms)
+        scale = self._scale(position_key, position_query)
         query = query / scale
         scores = query @ key.transpose(-1, -2)
         if position_key is not None:
@@ -133,11 +230,37 @@ class CompactSelfAttention(stock.DisentangledSelfAttention):
         if position_query is not None:
             from_position = self._position_scores(key, position_query / scale)
             scores = scores + _skew(from_position, length).transpose(-1, -2)
-        blocked: Bool[Tensor, "batch 1 length length"] = ~attention_mask.bool()
-        scores = scores.masked_fill(blocked, torch.finfo(scores.dtype).min)
-        probabilities = self.dropout(nn.functional.softmax(scores, dim=-1))
+        probabilities = self.dropout(_probabilities(scores, attention_mask))
         context = (probabilities @ value).transpose(1, 2).flatten(2)
         return context, (probabilities if output_attentions else None)
+
+    def first_token(
+        self,
+        hidden_states: Float[Tensor, "batch length hidden"],
+        attention_mask: Int[Tensor, "batch 1 length length"],
+        rel_embeddings: Float[Tensor, "positions hidden"],
+    ) -> Float[Tensor, "batch 1 hidden"]:
+        """The first token of what `forward` gives, where the length is one that `compacts`."""
+        length, middle = hidden_states.size(1), self.pos_ebd_size
+        # row j is the position of the first token seen from token j
+        positions = self.pos_dropout(rel_embeddings)[middle - length + 1 : middle + 1].flip(0)
+        query, position_query = self._project("query", "p2c", hidden_states[:, :1], positions)
+        key, position_key = self._project("key", "c2p", hidden_states, positions)
+        value = self._heads(self.value_proj(hidden_states))
+        scale = self._scale(position_key, position_query)
+        query = query / scale
+        scores = query @ key.transpose(-1, -2)
+        if position_key is not None:
+            scores = scores + query @ position_key.transpose(-1, -2)
+        if position_query is not None:
+            scores = scores + (key * (position_query / scale)).sum(-1).unsqueeze(-2)
+        probabilities = _probabilities(scores, attention_mask[:, :, :1])
+        context = _drop_first(self.dropout, probabilities, length) @ value
+        return context.transpose(1, 2).flatten(2)
+
+    def _scale(self, *position_terms: Tensor | None) -> float:
+        terms = 1 + sum(term is not None for term in position_terms)
+        return math.sqrt(self.attention_head_size * terms)
 
     def _project(
         self,
@@ -199,23 +322,58 @@ def _relative_positions(
     return stock.build_relative_position(tokens, tokens, buckets, max_position)
 
 
+def _probabilities(
+    scores: Float[Tensor, "batch heads queries keys"],
+    attention_mask: Int[Tensor, "batch 1 queries keys"],
+) -> Float[Tensor, "batch heads queries keys"]:
+    blocked: Bool[Tensor, "batch 1 queries keys"] = ~attention_mask.bool()
+    scores = scores.masked_fill(blocked, torch.finfo(scores.dtype).min)
+    return nn.functional.softmax(scores, dim=-1)
+
+
+# --- is it still the code that this module knows? ------------------------------------------------
+
+
+def _warn(part: str) -> None:
+    warnings.warn(
+        f"transformers {transformers.__version__}: DeBERTa's {part} is not the one that "
+        "wsa.deberta speeds up; the stock code runs instead, more slowly",
+        stacklevel=3,
+    )
+
+
 @torch.no_grad()
-def _equals_stock(attention: stock.DisentangledSelfAttention) -> bool:
-    """Whether the compact form computes what the installed stock code does, dropout included."""
-    probe = copy.deepcopy(attention).to("cpu", torch.float32).train()
-    hidden = probe.query_proj.in_features
+def _same_outputs(
+    run: Callable[[nn.Module, dict[str, Tensor]], Tensor], module: nn.Module, faster: type
+) -> bool:
+    """Whether a module as `faster` gives what it gives as it is, dropout included."""
+    probe = copy.deepcopy(module).to("cpu", torch.float32).train()
+    attention = module if isinstance(module, stock.DisentangledSelfAttention) else None
+    attention = attention or module.attention.self
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randn(2, 3, hidden, generator=generator)
-    embeddings = torch.randn(2 * probe.pos_ebd_size, hidden, generator=generator)
+    width = attention.query_proj.in_features
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
-    mask = mask[:, None, :, None] * mask[:, None, None, :]
+    inputs = {
+        "hidden_states": torch.randn(2, 3, width, generator=generator),
+        "attention_mask": mask[:, None, :, None] * mask[:, None, None, :],
+        "rel_embeddings": torch.randn(2 * attention.pos_ebd_size, width, generator=generator),
+    }
     outputs = []
     with torch.random.fork_rng(devices=[]):
-        for kind in (stock.DisentangledSelfAttention, CompactSelfAttention):
+        for kind in (type(module), faster):
             probe.__class__ = kind
             torch.manual_seed(0)
             try:
-                outputs += probe(tokens, mask, rel_embeddings=embeddings)[:1]
+                outputs.append(run(probe, inputs))
             except (AttributeError, TypeError, ValueError, RuntimeError, IndexError):
                 return False
     return torch.allclose(*outputs, rtol=1e-4, atol=1e-5)
+
+
+def _probe_attention(attention: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    return attention(**inputs)[0]
+
+
+def _probe_layer(layer: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+    layer.first_token = True
+    return layer(**inputs)[0][:, :1]
