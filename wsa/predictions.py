@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 STATES = ("unpruned", "pruned", "gate_only")
 COLUMNS = ("state", "sentence_id", "label", "logit_0", "logit_1")
+_TYPES = {
+    "state": "str", "sentence_id": "str", "label": "int8", "logit_0": "float32",
+    "logit_1": "float32",
+}  # fmt: skip
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> str:
@@ -47,10 +52,11 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing or damaged, or its content breaks the schema.
     """
-    import pandas as pd
+    import pyarrow.parquet
 
     try:
-        frame = pd.read_parquet(path)
+        # one thread: a table is too small for more
+        frame = pyarrow.parquet.read_table(path, use_threads=False).to_pandas(use_threads=False)
     except FileNotFoundError:
         raise InputError("there are no predictions", file=path) from None
     except Exception as error:  # pyarrow raises many kinds for a damaged file
@@ -75,7 +81,7 @@ def predictions_hash(frame: pd.DataFrame) -> str:
 def _hash(table: pd.DataFrame) -> str:
     digest = hashlib.sha256()
     for column in ("state", "sentence_id"):
-        digest.update("".join(f"{value}\0" for value in table[column]).encode())
+        digest.update("".join(f"{value}\0" for value in table[column].to_numpy(object)).encode())
     digest.update(table["label"].to_numpy("int8").tobytes())
     for column in ("logit_0", "logit_1"):
         digest.update(table[column].to_numpy("<f4").tobytes())
@@ -89,24 +95,26 @@ def _canonical(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
             f"should have exactly the columns {', '.join(COLUMNS)}",
             file=path, value=list(frame.columns),
         )  # fmt: skip
-    unknown = set(frame["state"]) - set(STATES)
+    unknown = set(frame["state"].unique()) - set(STATES)
     if unknown:
         raise InputError(
             f"should be one of {', '.join(STATES)}",
             file=path, key="state", value=sorted(map(str, unknown)),
         )  # fmt: skip
-    if not set(frame["label"]) <= {0, 1}:
+    wrong = set(frame["label"].unique()) - {0, 1}
+    if wrong:
         raise InputError(
-            "should be 0 or 1",
-            file=path, key="label", value=sorted(map(str, set(frame["label"]) - {0, 1})),
+            "should be 0 or 1", file=path, key="label", value=sorted(map(str, wrong)),
         )  # fmt: skip
-    table = frame.loc[:, list(COLUMNS)].astype(
-        {"state": "str", "sentence_id": "str", "label": "int8"}
-        | {"logit_0": "float32", "logit_1": "float32"}
-    )
-    rank = table["state"].map(STATES.index)
-    order = np.lexsort((table["sentence_id"].to_numpy(object), rank.to_numpy()))
-    return table.iloc[order].reset_index(drop=True)
+    table = frame.loc[:, list(COLUMNS)]
+    if {column: str(kind) for column, kind in table.dtypes.items()} != _TYPES:
+        table = table.astype(_TYPES)
+    ranks = table["state"].map(STATES.index).to_numpy()
+    ids = table["sentence_id"].to_numpy(object)
+    keys = list(zip(ranks.tolist(), ids, strict=True))
+    if all(map(operator.le, keys, keys[1:])):  # as it was written
+        return table.reset_index(drop=True)
+    return table.iloc[np.lexsort((ids, ranks))].reset_index(drop=True)
 
 
 def _check(table: pd.DataFrame, path: Path) -> None:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from scipy import stats
 
-from wsa.evidence.intervals import ALPHA, LEVEL, difference, t_interval, two_way
+from wsa.evidence.intervals import (
+    ALPHA,
+    LEVEL,
+    TwoWay,
+    difference,
+    stacked,
+    t_interval,
+    two_way,
+)
 from wsa.evidence.reading import Runs
 from wsa.evidence.records import Estimate, Interval, McNemar, PairComparison
 from wsa.predictions import STATES
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESAMPLES = 10_000
+MOST_SPLIT = 8  # seeds of a method whose 12,870 splits are all tried
 BOOTSTRAP_SEED = 0  # fixed: the same runs give the same intervals, to the last bit
 
 _INTERVALS = ("interval", "bootstrap", "probability_interval")
@@ -74,21 +84,49 @@ def compare_all(runs: Runs) -> list[PairComparison]:
     """Every pair of methods and states that share a seed."""
     every = units(runs)
     resampled = _resample(runs, every)
-    return [
-        compare_pair(runs, a, b, resampled)
+    pairs = [
+        (a, b, seeds)
         for a, b in itertools.combinations(every, 2)
-        if common_seeds(runs, a, b)
+        if (seeds := common_seeds(runs, a, b))
+    ]
+    spreads = [
+        difference(runs.table(*a, seeds), runs.table(*b, seeds)) if len(seeds) > 1 else None
+        for a, b, seeds in pairs
+    ]
+    return [
+        _compare_pair(runs, a, b, seeds, spread, interval, resampled)
+        for (a, b, seeds), spread, interval in zip(
+            pairs, spreads, _all_intervals(spreads), strict=True
+        )
     ]
 
 
-def compare_pair(
-    runs: Runs, a: Unit, b: Unit, resampled: dict[Unit, dict[int, Float[np.ndarray, " draws"]]]
+def _all_intervals(spreads: Sequence[TwoWay | None]) -> list[Interval | None]:
+    """The interval of each difference, in percent; found together, for a root at a time is slow."""
+    found: list[Interval | None] = [None] * len(spreads)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, spread in enumerate(spreads):
+        if spread is not None:
+            alike.setdefault((spread.seeds, spread.sentences), []).append(place)
+    for places in alike.values():
+        lows, highs = stacked([spreads[place] for place in places]).interval()
+        for place, low, high in zip(places, lows, highs, strict=True):
+            found[place] = percent_interval((low, high))
+    return found
+
+
+def _compare_pair(
+    runs: Runs,
+    a: Unit,
+    b: Unit,
+    seeds: tuple[int, ...],
+    spread: TwoWay | None,
+    interval: Interval | None,
+    resampled: dict[Unit, dict[int, Float[np.ndarray, " draws"]]],
 ) -> PairComparison:
     """`a` against `b` over the seeds that both have."""
-    seeds = common_seeds(runs, a, b)
     right_a, right_b = runs.table(*a, seeds), runs.table(*b, seeds)
     several = len(seeds) > 1
-    spread = difference(right_a, right_b) if several else None
     draws = np.stack([resampled[a][seed] - resampled[b][seed] for seed in seeds])
     bootstrap, wins = bootstrap_over_seeds(draws)
     rank_p, rank_test = _rank_test(runs, a, b)
@@ -101,7 +139,7 @@ def compare_pair(
         seeds=seeds,
         sentences=right_a.shape[1],
         difference=float(100 * (right_a.mean() - right_b.mean())),
-        interval=percent_interval(spread.interval()) if spread else None,
+        interval=interval,
         p=float(spread.p_value()) if spread else None,
         seed_share=float(spread.seed_share) if spread else None,
         differing_sentences=int((net != 0).sum()),
@@ -141,6 +179,7 @@ def bootstrap_weights(
     return _draw_counts(rng, sentences, resamples).astype(np.float32)
 
 
+@functools.cache
 def bootstrap_seed_weights(
     seeds: int, resamples: int, seed: int = BOOTSTRAP_SEED
 ) -> Float[np.ndarray, "resamples seeds"]:
@@ -191,8 +230,13 @@ def _resample(runs: Runs, every: list[Unit]) -> dict[Unit, dict[int, Float[np.nd
 
 def _mcnemar(seed: int, a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> McNemar:
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    p = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    return McNemar(seed=seed, only_a_right=only_a, only_b_right=only_b, p=float(p))
+    return McNemar(seed=seed, only_a_right=only_a, only_b_right=only_b, p=_sign_p(only_a, only_b))
+
+
+@functools.cache  # the same few counts come again and again
+def _sign_p(wins: int, losses: int) -> float:
+    """The exact two-sided sign test; ties left out."""
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
 def _rank_test(runs: Runs, a: Unit, b: Unit) -> tuple[float | None, str]:
@@ -205,10 +249,22 @@ def _rank_test(runs: Runs, a: Unit, b: Unit) -> tuple[float | None, str]:
             f"not given: with {len(of_a)} and {len(of_b)} seeds the exact Mann–Whitney p cannot "
             f"fall below {min(smallest, 1.0):.2g}"
         )
-    # exact whether or not accuracies tie: every split of the runs is tried, up to 8 seeds each
-    method = stats.PermutationMethod(n_resamples=20_000, rng=np.random.default_rng(0))
-    p = float(stats.mannwhitneyu(of_a, of_b, method=method).pvalue)
-    return p, "Mann–Whitney over seeds: on these sentences only, without pairing"
+    said = "Mann–Whitney over seeds: on these sentences only, without pairing"
+    if max(len(of_a), len(of_b)) > MOST_SPLIT:
+        p = float(stats.mannwhitneyu(of_a, of_b, method="asymptotic").pvalue)
+        return p, f"{said}; by the normal distribution"
+    # exact whether or not accuracies tie: every split of the runs is tried
+    ranks = stats.rankdata([*of_a, *of_b])
+    sums = ranks[_splits(len(of_a), len(of_b))].sum(1)
+    own = ranks[: len(of_a)].sum()
+    p = 2 * min((sums <= own).mean(), (sums >= own).mean())
+    return min(float(p), 1.0), said
+
+
+@functools.cache
+def _splits(first: int, second: int) -> Int[np.ndarray, "splits first"]:
+    """Every way to choose `first` of `first + second` runs."""
+    return np.array(list(itertools.combinations(range(first + second), first)))
 
 
 def _draw_counts(rng: np.random.Generator, of: int, draws: int) -> Num[np.ndarray, "draws of"]:

@@ -160,6 +160,11 @@ def _outliers(runs: Runs) -> list[Finding]:
         for method, state in units(runs)
         if state == "unpruned"
     }
+    usual = {
+        method: np.std(list(seeds.values()), ddof=1)
+        for method, seeds in accuracy.items()
+        if len(seeds) > 1
+    }
     sentences = next((len(r) for seeds in runs.correct.values() for r in seeds.values()), 0)
     found = []
     for method, seeds in accuracy.items():
@@ -167,11 +172,8 @@ def _outliers(runs: Runs) -> list[Finding]:
             continue
         for seed, value in seeds.items():
             siblings = [other for key, other in seeds.items() if key != seed]
-            spreads = [np.std(siblings, ddof=1)] + [
-                np.std(list(others.values()), ddof=1)
-                for name, others in accuracy.items()
-                if name != method and len(others) > 1
-            ]
+            spreads = [np.std(siblings, ddof=1)]
+            spreads += [spread for name, spread in usual.items() if name != method]
             spreads = [spread for spread in spreads if spread > 0]
             if len(spreads) < 3:
                 continue

@@ -8,6 +8,7 @@ judges a suite.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +119,19 @@ def two_way(values: Num[np.ndarray, "*many seeds sentences"]) -> TwoWay:
         seeds=seeds,
         sentences=sentences,
         nonzero_sentences=(np.abs(of_sentences) > 1e-12).sum(-1),
+    )
+
+
+def stacked(spreads: Sequence[TwoWay]) -> TwoWay:
+    """The means of several tables of one size as those of many tables."""
+    return TwoWay(
+        *(
+            np.stack([getattr(spread, name) for spread in spreads])
+            for name in ("mean", "by_seed", "by_sentence")
+        ),
+        spreads[0].seeds,
+        spreads[0].sentences,
+        np.stack([spread.nonzero_sentences for spread in spreads]),
     )
 
 

@@ -122,10 +122,9 @@ def read_runs(suite: Suite, layout: Layout) -> Runs:
             )
             del runs.results[run]
             continue
-        right = (table["logit_1"] > table["logit_0"]).to_numpy() == (table["label"] == 1).to_numpy()
+        right, states = _right(table), table["state"].to_numpy(object)
         for state in runs.results[run].states:
-            rows = (table["state"] == state).to_numpy()
-            runs.correct.setdefault((run[0], state), {})[run[1]] = right[rows]
+            runs.correct.setdefault((run[0], state), {})[run[1]] = right[states == state]
     return runs
 
 
@@ -140,25 +139,29 @@ def _agrees(table, result: Result, path: Path) -> None:
     """Raise InputError unless the predictions are those that the record was written from."""
     if predictions_hash(table) != result.predictions:
         raise InputError("its content is not what result.json was written from", file=path)
-    if set(table["state"]) != set(result.states):
-        raise InputError(
-            "holds other states than result.json", file=path, value=sorted(set(table["state"]))
-        )
-    for state, rows in table.groupby("state", sort=False):
-        right = (rows["logit_1"] > rows["logit_0"]) == (rows["label"] == 1)
-        recorded = result.states[state]
-        if len(rows) != recorded.n or abs(right.mean() - recorded.accuracy) > 1e-9:
+    held = set(table["state"].unique())
+    if held != set(result.states):
+        raise InputError("holds other states than result.json", file=path, value=sorted(held))
+    right, states = _right(table), table["state"].to_numpy(object)
+    for state, recorded in result.states.items():
+        own = right[states == state]
+        if len(own) != recorded.n or abs(own.mean() - recorded.accuracy) > 1e-9:
             raise InputError(
-                f"{right.mean():.6f} of {len(rows)} are right, result.json says "
+                f"{own.mean():.6f} of {len(own)} are right, result.json says "
                 f"{recorded.accuracy:.6f} of {recorded.n}",
                 file=path, key=state,
             )  # fmt: skip
 
 
+def _right(table) -> Bool[np.ndarray, " rows"]:
+    """Which predictions are correct."""
+    return (table["logit_1"] > table["logit_0"]).to_numpy() == (table["label"] == 1).to_numpy()
+
+
 def _sentences(table) -> tuple:
     """Which sentences with which labels a run was evaluated on."""
     rows = table[table["state"] == table["state"].iloc[0]]
-    return tuple(rows["sentence_id"]), rows["label"].to_numpy().tobytes()
+    return tuple(rows["sentence_id"].to_numpy(object)), rows["label"].to_numpy().tobytes()
 
 
 def _without_remedy(error: InputError) -> str:
