@@ -44,11 +44,9 @@ def configuration_of(view: SuiteView, name: str) -> list[tuple[str, object]]:
     return [(key, value) for key, value in lines if value is not None]
 
 
-def method_context(view: SuiteView, name: str, seeds: Picture | None) -> dict[str, object]:
+def method_context(view: SuiteView, name: str, pictures: Sequence[Picture]) -> dict[str, object]:
     """For `method.html`."""
     runs = view.results.runs[name]
-    pictures = [seeds] if seeds else []
-    pictures += drawing.rank_and_gates(view, name)
     return {
         "method": view.suite.methods[name],
         "about": about(view.suite.methods[name]),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MARKERS = "oDs^vPX"
-MOST_PAIRS = 40  # in the picture of differences; the closest
+MOST_PAIRS = 40  # in a picture of differences
 
 
 @dataclass
@@ -48,6 +48,9 @@ class SuitePictures:
     gates: list[Picture] = field(default_factory=list)
     thresholds: list[Picture] = field(default_factory=list)
     swept: list[Mark] = field(default_factory=list)  # the methods in `thresholds`
+    of_method: dict[str, list[Picture]] = field(
+        default_factory=dict
+    )  # those on a method's own page
 
 
 def suite_pictures(view: SuiteView) -> SuitePictures:
@@ -63,20 +66,16 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
     if picture := learning(view):
         made.curves.append(picture)
     for name in view.results.runs:
-        if picture := rank_map(view, name):
-            made.ranks.append(picture)
-        if picture := gates(view, name):
-            made.gates.append(picture)
+        made.of_method[name] = []
+        for section, draw in ((made.ranks, rank_map), (made.gates, gates)):
+            if picture := draw(view, name):
+                section.append(picture)
+                made.of_method[name].append(picture)
     made.thresholds = thresholds(view)
     if view.results.thresholds:
         names = {point.method for point in view.results.thresholds.points}
         made.swept = [mark for name, mark in view.marks.items() if name in names]
     return made
-
-
-def rank_and_gates(view: SuiteView, name: str) -> list[Picture]:
-    """What a method's own page shows of its gates."""
-    return [picture for picture in (rank_map(view, name), gates(view, name)) if picture]
 
 
 def rank_map(view: SuiteView, name: str) -> Picture | None:
@@ -105,8 +104,6 @@ def differences(view: SuiteView) -> Picture | None:
             for side in "ab"
         )
     ]
-    if len(pairs) > MOST_PAIRS:  # the closest tell most
-        pairs = sorted(pairs, key=lambda bar: abs(bar.centre))[:MOST_PAIRS]
     return _differences("differences", "Differences between methods", pairs)
 
 
@@ -114,16 +111,11 @@ def differences_of(view: SuiteView, name: str) -> Picture | None:
     """A method, in the state it is quoted for, against every other."""
     state = next((row.state for row in view.rows if row.name == name and row.headline), None)
     bars = []
-    for pair in view.results.comparisons:
-        for side, other in ("ab", "ba"):
-            here, there = pair[f"method_{side}"], pair[f"method_{other}"]
-            if (here, pair[f"state_{side}"]) != (name, state) or there not in view.suite.methods:
-                continue
-            method = view.suite.methods[there]
-            if method.kind != "majority":
-                note = STATES[pair[f"state_{other}"]] if method.gated else ""
-                difference = Difference.of(pair, turned=side == "b")
-                bars.append(_bar(difference, f"− {shorten(method.title)}", note))
+    for (other, other_state), difference in view.results.differences.get((name, state), {}).items():
+        method = view.suite.methods.get(other)
+        if method is not None and method.kind != "majority":
+            note = STATES[other_state] if method.gated else ""
+            bars.append(_bar(difference, f"− {shorten(method.title)}", note))
     return _differences(
         f"differences-{slug(name)}", f"{view.suite.methods[name].title} minus the others", bars
     )
@@ -138,6 +130,9 @@ def _bar(found: Difference, label: str, note: str = "") -> Bar:
 def _differences(name: str, title: str, bars: list[Bar]) -> Picture | None:
     if not bars:
         return None
+    if len(bars) > MOST_PAIRS:  # the closest tell most
+        title += f", the {MOST_PAIRS} closest"
+        bars = sorted(bars, key=lambda bar: abs(bar.centre))[:MOST_PAIRS]
     return intervals(
         name, title,
         "In points of accuracy, with the 95 % interval for other seeds and other sentences. "

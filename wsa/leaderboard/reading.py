@@ -110,6 +110,9 @@ class Difference:
         return self.low is not None and not self.low <= 0 <= self.high
 
 
+Unit = tuple[str, str]  # method, state
+
+
 @dataclass
 class SuiteResults:
     """A suite with all that was measured on it; empty where nothing was."""
@@ -137,13 +140,19 @@ class SuiteResults:
         """Whether the claimed accuracies were made for this suite's model and data."""
         return any(claim.kind == "value" for claim in self.suite.claims)
 
-    def difference(self, own: tuple[str, str], other: tuple[str, str]) -> Difference | None:
+    def difference(self, own: Unit, other: Unit) -> Difference | None:
         """One (method, state) minus another, where they have seeds in common."""
+        return self.differences.get(own, {}).get(other)
+
+    @cached_property
+    def differences(self) -> dict[Unit, dict[Unit, Difference]]:
+        """(method, state) → every other that it has seeds in common with → the difference."""
+        found: dict[Unit, dict[Unit, Difference]] = {}
         for pair in self.comparisons:
             a, b = ((pair[f"method_{side}"], pair[f"state_{side}"]) for side in "ab")
-            if (a, b) in ((own, other), (other, own)):
-                return Difference.of(pair, turned=(b == own))
-        return None
+            found.setdefault(a, {})[b] = Difference.of(pair)
+            found.setdefault(b, {})[a] = Difference.of(pair, turned=True)
+        return found
 
     @cached_property
     def sentences(self) -> dict[str, str]:

@@ -89,11 +89,11 @@ class _Site:
         write_text(folder / "index.html", text)
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
-        rows, name = view.rows, view.suite.name
+        rows, name, pictures = view.rows, view.suite.name, drawing.suite_pictures(view)
         self.page(
             folder / "index.html", "suite.html", "../", name, suite=view, rows=rows,
             scales={name: self.scales[name]}, options=_options(rows), sentences=view.sentences,
-            pictures=drawing.suite_pictures(view), runs=view.results.all_runs,
+            pictures=pictures, runs=view.results.all_runs,
             run_methods=[(name, name) for name, runs in view.results.runs.items() if runs],
             gaps=gaps_of(view), provenance=view.provenance,
             downloads=write_downloads(view, folder / "downloads", self.templates),
@@ -105,9 +105,11 @@ class _Site:
         for method in view.suite.methods:
             path = folder / "methods" / f"{method}.html"
             seeds = drawing.learning_by_seed(view, method)
+            own = [seeds] if seeds else []
+            own += pictures.of_method.get(method, [])
             self.page(
                 path, "method.html", "../../", name, suite=view, scale=self.scales[name],
-                **method_context(view, method, seeds),
+                **method_context(view, method, own),
             )  # fmt: skip
             for run in view.results.runs[method]:
                 path = folder / "runs" / method / f"seed-{run.seed}.html"
