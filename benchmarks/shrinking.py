@@ -51,20 +51,30 @@ class ProximalStep(Loop):
                     parameter.copy_(torch.nn.functional.softshrink(parameter, way))
 
 
-# way → its loop, and strengths that leave between a quarter and three quarters of the directions
-WAYS = {
-    "term in the loss": (Loop, [2e-4, 3e-4, 5e-4, 1e-3]),
-    "term after a quarter": (LateTerm, [3e-4, 5e-4, 1e-3]),
-    "proximal step": (ProximalStep, [0.3, 0.4, 0.5]),
-}
+# way, its loop, strength, reach of the gates
+TRIALS = [
+    ("term in the loss", Loop, 2e-4, 3.0),
+    ("term in the loss", Loop, 5e-4, 3.0),
+    ("term in the loss", Loop, 1e-3, 3.0),
+    ("term in the loss", Loop, 5e-4, 1.25),
+    ("term in the loss", Loop, 5e-4, 6.0),
+    ("term after a quarter", LateTerm, 5e-4, 3.0),
+    ("term after a quarter", LateTerm, 1e-3, 3.0),
+    ("proximal step", ProximalStep, 0.3, 3.0),
+    ("proximal step", ProximalStep, 0.5, 3.0),
+]
+
+
+def shrunk(method: Method, strength: float, reach: float) -> Method:
+    """The gated `method` with another strength and reach."""
+    adapter = {**method.adapter, "l1": strength}
+    return Method.model_validate({**method.model_dump(), "adapter": adapter, "gate_reach": reach})
 
 
 def trial(
-    kind: type[Loop], strength: float, seed: int, suite: Suite, name: str, layout: Layout
+    kind: type[Loop], method: Method, seed: int, suite: Suite, layout: Layout
 ) -> tuple[float, float, float]:
     """Accuracy before and after pruning, in percent, and the mean effective rank."""
-    old = suite.method(name)
-    method = Method.model_validate({**old.model_dump(), "adapter": {**old.adapter, "l1": strength}})
     reproducible(suite.protocol.threads)
     device = device_for_stage()
     path = layout.tokens(suite.model.name, suite.data.name)
@@ -74,7 +84,7 @@ def trial(
     tokens = training_sentences(train, suite.protocol)
     loop = kind(model, method, suite, seed, TokenTable(tokens, device), device)
     with TemporaryDirectory() as folder:
-        loop.run(f"{kind.__name__} {strength:g} seed {seed}", Checkpoints(Path(folder), {}))
+        loop.run(f"{kind.__name__} seed {seed}", Checkpoints(Path(folder), {}))
     held_out = evaluation_sentences(train, validation, suite.protocol)
     judged = TokenTable(held_out, device)
 
@@ -90,7 +100,7 @@ def trial(
 
 
 def main(argv: list[str] | None = None) -> list[dict]:
-    parser = arguments(__doc__, rounds=1)
+    parser = arguments(__doc__)
     parser.add_argument("--suite", default="minilm-l6_movie-snippets")
     parser.add_argument("--method", default="wsa_direction")
     parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102])
@@ -102,29 +112,28 @@ def main(argv: list[str] | None = None) -> list[dict]:
     )
     suite = suite.model_copy(update={"protocol": protocol})
     rows = []
-    for way, (kind, strengths) in WAYS.items():
-        for strength in strengths:
-            trials = [
-                trial(kind, strength, seed, suite, args.method, Layout()) for seed in args.seeds
-            ]
-            before, after, ranks = map(list, zip(*trials, strict=True))
-            rows.append(
-                {
-                    "way": way,
-                    "strength": strength,
-                    "effective rank": statistics.fmean(ranks),
-                    "as trained, %": statistics.fmean(before),
-                    "pruned, %": statistics.fmean(after),
-                    "std, pruned": statistics.stdev(after) if len(after) > 1 else None,
-                    "n": len(after),
-                    "each seed's rank": ranks,
-                    "each seed, pruned": after,
-                }
-            )
-            print(rows[-1], flush=True)
+    for way, kind, strength, reach in TRIALS:
+        method = shrunk(suite.method(args.method), strength, reach)
+        trials = [trial(kind, method, seed, suite, Layout()) for seed in args.seeds]
+        before, after, ranks = map(list, zip(*trials, strict=True))
+        rows.append(
+            {
+                "way": way,
+                "strength": strength,
+                "reach": reach,
+                "effective rank": statistics.fmean(ranks),
+                "as trained, %": statistics.fmean(before),
+                "pruned, %": statistics.fmean(after),
+                "std, pruned": statistics.stdev(after) if len(after) > 1 else None,
+                "n": len(after),
+                "each seed's rank": ranks,
+                "each seed, pruned": after,
+            }
+        )
+        print(rows[-1], flush=True)
     shown = [{k: v for k, v in row.items() if not k.startswith("each")} for row in rows]
     text = (
-        f"{suite.name}, {args.method}, reach {suite.method(args.method).gate_reach:g}: "
+        f"{suite.name}, {args.method}: "
         f"{protocol.train_sentences} training sentences × {protocol.epochs} epochs, judged on "
         f"{args.held_out} other training sentences, seeds {', '.join(map(str, args.seeds))}.\n\n"
         f"{table(shown)}"

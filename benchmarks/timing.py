@@ -77,13 +77,14 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
-    """The arguments all benchmarks share."""
+def arguments(description: str, rounds: int | None = None) -> argparse.ArgumentParser:
+    """The arguments all benchmarks share; those of timing only where there are `rounds`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=rounds, help="interleaved repetitions")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help="interleaved repetitions")
+        parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument(
         "--out", type=Path, default=Path("results/benchmarks"), help="folder for JSON and Markdown"
     )
@@ -111,11 +112,15 @@ def report(
     text = (
         f"# {title}\n\n{text}\n\nMeasured {where.finished} on {machine}, torch "
         f"{where.versions['torch']}, transformers {where.versions['transformers']}, peft "
-        f"{where.versions['peft']}. Ratios are medians of paired ratios, with quartiles in "
-        "brackets; the cases ran interleaved in one process.\n"
+        f"{where.versions['peft']}."
     )
+    if any(isinstance(value, Ratio) for row in rows for value in row.values()):
+        text += (
+            " Ratios are medians of paired ratios, with quartiles in brackets; the cases ran "
+            "interleaved in one process."
+        )
     write_json(folder / f"{name}.json", value)
-    write_text(folder / f"{name}.md", text)
+    write_text(folder / f"{name}.md", text + "\n")
     print(text)
 
 

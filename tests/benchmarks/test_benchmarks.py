@@ -138,7 +138,8 @@ def gated_project(tmp_path, monkeypatch):
 
 def test_ways_to_shrink_gates(gated_project, tmp_path):
     def trial(kind, strength):
-        return shrinking.trial(kind, strength, 0, gated_project, "wsa", Layout())
+        method = shrinking.shrunk(gated_project.method("wsa"), strength, 3.0)
+        return shrinking.trial(kind, method, 0, gated_project, Layout())
 
     # without strength all are the same training; with more than gates can resist nothing is left
     assert trial(shrinking.LateTerm, 0.0) == trial(shrinking.Loop, 0.0)
