@@ -33,7 +33,7 @@ def holder(tmp_path):
 
 
 def test_a_second_start_waits_and_says_so(tmp_path, holder, capsys, monkeypatch):
-    monkeypatch.setattr(processes, "_SECONDS_TO_END", 0.5)
+    monkeypatch.setattr(processes, "_SECONDS_TO_WAIT", 0.5)
     with pytest.raises(InputError) as caught, alone(tmp_path):
         pass
     assert f"{tmp_path}: waiting for the process that is at work here" in capsys.readouterr().out

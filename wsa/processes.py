@@ -18,6 +18,8 @@ from wsa.files import remove_leftovers
 WORKFLOW = "WSA_WORKFLOW_PID"
 LOCK = ".lock"
 _SECONDS_TO_END = 30  # for a step of training and its state
+# NFS keeps the locks of a computer that died for 90
+_SECONDS_TO_WAIT = 120
 
 
 def end_with_workflow() -> None:
@@ -55,7 +57,7 @@ def alone(folder: Path) -> Iterator[None]:
     removed here.
 
     Raises:
-        InputError: another process still holds the lock after a minute.
+        InputError: another process still holds the lock after two minutes.
     """
     from filelock import FileLock, Timeout
 
@@ -66,11 +68,12 @@ def alone(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=1)
         except Timeout:
             print(f"{folder}: waiting for the process that is at work here", flush=True)
-            lock.acquire(timeout=2 * _SECONDS_TO_END)
+            lock.acquire(timeout=_SECONDS_TO_WAIT)
     except Timeout:
         raise InputError(
             "another process is at work on this run", file=folder,
-            remedy=f"wait until it ends; to see which it is: fuser -v {folder / LOCK}",
+            remedy=f"wait until it ends; to see which it is: fuser -v {folder / LOCK}, or on a "
+            "cluster: squeue --me",
         ) from None  # fmt: skip
     with lock:
         remove_leftovers(folder, keep=LOCK)
