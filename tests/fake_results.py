@@ -82,6 +82,20 @@ def make_suite(
     )  # fmt: skip
 
 
+def many_methods(methods: int, seeds: int) -> tuple[Suite, dict[str, Percent]]:
+    """A suite of `methods` rows (3, 6, 9 …), and the accuracy around which each lies."""
+    raw = make_suite(seeds=range(seeds)).model_dump(mode="json")
+    known = raw.pop("methods")
+    chosen = {name: known[name] for name in ("full", "head_only", "majority")}
+    accuracy = {"full": 95.0, "head_only": 83.0, "majority": 51.0}
+    for number in range(methods // 3 - 1):
+        for name, percent in (("lora", 93.0), ("spectral_a", 94.0), ("wsa", 94.2)):
+            title = f"{known[name]['title']} ({number})"
+            chosen[f"{name}.{number}"] = known[name] | {"title": title}
+            accuracy[f"{name}.{number}"] = percent + 0.02 * number
+    return Suite.model_validate(raw | {"methods": chosen}), accuracy
+
+
 def make_results(
     layout: Layout,
     suite: Suite,

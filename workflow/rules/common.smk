@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 import wsa
 from wsa.errors import COMMAND, InputError
@@ -16,10 +17,15 @@ from wsa.processes import WORKFLOW
 from wsa.provenance import source_hash
 from wsa.settings import choose_suites, read_settings, shown_suites
 
-# rules call the `wsa` that is installed beside the running snakemake;
-# and a `wsa` that is at work ends with it
+# a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
 os.environ[WORKFLOW] = str(os.getpid())
-shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+# rules call the `wsa` that is installed beside the running snakemake, or the container's own
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    shell.prefix("set -euo pipefail; ")
+else:
+    shell.prefix(
+        f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; "
+    )
 
 # runs go to other machines: the GPUs and cores of this one do not count
 ELSEWHERE = workflow.remote_exec or workflow.resource_settings.nodes is not None

@@ -1,0 +1,151 @@
+"""The workflow on a real Slurm: to its page; and a job that is preempted and cancelled."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from slurm import ask, jobs, slurm, why_not
+from tiny_project import edit_yaml, environment, make_project
+
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.skipif(why_not() is not None, reason=f"no Slurm: {why_not()}"),
+]
+RUN = "results/tiny/runs/wsa/seed-0"
+SECONDS_TO_APPEAR = 180
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with slurm(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def project(cluster, tmp_path_factory) -> Path:
+    """A project that has run on the cluster, from its sources to its page."""
+    folder = make_project(tmp_path_factory.mktemp("project"), methods=["full", "wsa"])
+    edit_yaml(folder / "config/suites/tiny.yaml", seeds=[0], needs_gpu=True)
+    edit_yaml(folder / "config/config.yaml", allow_cpu=True)  # the node's GPU is a pretence
+    # a training can be slowed down, so that there is time to disturb it
+    with (folder / "wsa/loop.py").open("a") as loop:
+        loop.write(SLOW)
+    done = start(folder)
+    printed = done.communicate()[0]
+    assert done.returncode == 0, printed
+    return folder
+
+
+SLOW = """
+import os, time
+_step = Loop._train_step
+def _slow_step(self, checkpoints):
+    time.sleep(float(os.environ.get("SECONDS_A_STEP", 0)))
+    _step(self, checkpoints)
+Loop._train_step = _slow_step
+"""
+
+
+def start(project: Path, *arguments: str, **variables: str) -> subprocess.Popen:
+    """The documented command; it looks for ended jobs more often than one would on a cluster."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
+        + ["--slurm-init-seconds-before-status-checks", "2", *arguments],
+        cwd=project,
+        env=environment(project) | {"WSA_DEVICES": "0,1,2"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def predictions(project: Path) -> str:
+    return json.loads((project / RUN / "result.json").read_text())["predictions"]
+
+
+def step(project: Path) -> int:
+    """Of the newest state that the training has saved; -1 if there is none."""
+    names = [path.name for path in (project / RUN / "checkpoints").glob("step-*.pt")]
+    return max((int(re.sub(r"\D", "", name)) for name in names), default=-1)
+
+
+def wait_for_step(project: Path, beyond: int, workflow: subprocess.Popen) -> int:
+    """Wait until the training is beyond a step; which it then is at."""
+    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    while workflow.poll() is None and time.monotonic() < deadline:
+        if (now := step(project)) > beyond:
+            return now
+        time.sleep(0.05)
+    workflow.terminate()
+    raise AssertionError(f"no step beyond {beyond}: {jobs()}\n{workflow.communicate()[0]}")
+
+
+def running() -> str:
+    """The id of the job that runs."""
+    (job,) = ask("squeue", "--noheader", "--states=running", "--format=%i").split()
+    return job
+
+
+def test_the_tiny_suite_runs_to_its_page(project):
+    assert "<html" in (project / "site/index.html").read_text()
+    assert len(list(project.glob("results/tiny/runs/*/seed-0/result.json"))) == 2
+    assert (project / "results/tiny/inference.json").exists()
+    assert not (project / "results/tiny/runs/full/seed-0/trained").exists()
+
+
+def test_one_job_a_run_and_nothing_of_the_login_node(project):
+    done = [job for job in jobs() if job["JobState"] == "COMPLETED"]
+    rules = [re.match(r"rule_([a-z_]+?)(_wildcards.*)?$", job["Comment"])[1] for job in done]
+    assert sorted(rules) == sorted(
+        ["tokenise", "factors", *["check"] * 2, *["run"] * 2, "inference", "thresholds"]
+    )
+    for rule, job in zip(rules, done, strict=True):
+        wants_gpu = rule in ("run", "inference", "thresholds")
+        assert ("gres/gpu=1" in job["TRES"]) == wants_gpu, job
+
+
+def test_a_run_computes_on_the_device_that_slurm_chose(project):
+    log = (project / "logs/train/tiny/wsa/seed-0.log").read_text()
+    assert "device 0 (of 1)" in log
+
+
+def test_preempted_and_cancelled_it_ends_with_the_same_predictions(project):
+    undisturbed = predictions(project)
+    # slow enough to be caught in the middle, and every step is saved
+    slowly = {"SECONDS_A_STEP": "0.5", "WSA_CHECKPOINT_SECONDS": "0"}
+    arguments = ["--retries", "0", "-R", f"{RUN}/training.json", "--", f"{RUN}/result.json"]
+
+    workflow = start(project, *arguments, **slowly)
+    first = wait_for_step(project, 1, workflow)
+    job = running()
+    ask("scontrol", "requeue", job)  # what preemption does
+    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    while f"JobId={job}" in ask("squeue", "--noheader", "--format=JobId=%i", "--states=running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    # Slurm lets a requeued job wait for two minutes
+    while "PENDING" not in ask("squeue", "--noheader", "--jobs", job, "--format=%T"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    second = wait_for_step(project, first + 2, workflow)
+    ask("scancel", running())
+    printed = workflow.communicate()[0]
+    assert workflow.returncode != 0, printed
+    assert 0 < step(project) < 12
+    assert not (project / RUN / "training.json").exists()
+
+    again = start(project, "--", f"{RUN}/result.json")
+    printed = again.communicate()[0]
+    assert again.returncode == 0, printed
+    assert predictions(project) == undisturbed
+    continued = json.loads((project / RUN / "training.json").read_text())["continued_at"]
+    assert len(continued) == 2 and first <= continued[0] < second <= continued[1]
+    assert not (project / RUN / "checkpoints").exists()
