@@ -139,14 +139,26 @@ def gated_project(tmp_path, monkeypatch):
 def test_ways_to_shrink_gates(gated_project, tmp_path):
     def trial(kind, strength):
         method = shrinking.shrunk(gated_project.method("wsa"), strength, 3.0)
-        return shrinking.trial(kind, method, 0, gated_project, Layout())
+        return shrinking.trial(kind, method, 0, gated_project, 2.0, Layout())
 
     # without strength all are the same training; with more than gates can resist nothing is left
     assert trial(shrinking.LateTerm, 0.0) == trial(shrinking.Loop, 0.0)
     assert trial(shrinking.ProximalStep, 0.0) == trial(shrinking.Loop, 0.0)
-    assert trial(shrinking.ProximalStep, 10.0)[2] == 0
+    assert trial(shrinking.ProximalStep, 10.0)["effective rank"] == 0
     rows = shrinking.main(
-        ["--suite", "tiny", "--method", "wsa", "--seeds", "0", "1", "--held-out", "24"]
+        [
+            "--suite",
+            "tiny",
+            "--method",
+            "wsa",
+            "--seeds",
+            "0",
+            "1",
+            "--held-out",
+            "24",
+            "--rank",
+            "2",
+        ]
         + ["--out", str(tmp_path)]
     )
     assert {row["n"] for row in rows} == {2}
