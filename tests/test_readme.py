@@ -1,0 +1,51 @@
+"""The README's figures are those of the published records."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def measured() -> dict[str, set[str]]:
+    """What the published records give, as the README writes it: accuracies, ranks, parameters."""
+    accuracies, ranks, parameters = defaultdict(list), defaultdict(list), defaultdict(list)
+    for path in (ROOT / "published").glob("*/runs/*/*/result.json"):
+        record = json.loads(path.read_text())
+        row = (record["suite"], record["method"])
+        for state, found in record["states"].items():
+            accuracies[*row, state].append(100 * found["accuracy"])
+        parameters[row].append(record["parameters"]["kept"])
+        if record["rank"]:
+            ranks[row].append(record["rank"]["effective_mean"])
+    return {
+        "accuracy": {
+            f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+            for values in accuracies.values()
+            if len(values) > 1
+        },
+        "rank": {f"{statistics.fmean(values):.2f}" for values in ranks.values()},
+        "parameters": {f"{statistics.fmean(values):,.0f}" for values in parameters.values()},
+    }
+
+
+def test_every_figure_in_the_tables_is_measured():
+    rows = [
+        [cell.strip(" *") for cell in line.strip("|").split("|")]
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and " ± " in line
+    ]
+    known = measured()
+    cells = [cell for row in rows for cell in row[1:]]
+    accuracies = [cell for cell in cells if "±" in cell]
+    ranks = [found[0] for cell in cells if (found := re.match(r"\d+\.\d\d(?=$| of|:)", cell))]
+    parameters = [cell for cell in cells if re.fullmatch(r"[\d,]{6,}", cell)]
+    assert set(accuracies) <= known["accuracy"]
+    assert set(ranks) <= known["rank"]
+    assert set(parameters) <= known["parameters"]
+    assert len(accuracies) + len(ranks) + len(parameters) == len([cell for cell in cells if cell])
+    assert len(accuracies) > 10
