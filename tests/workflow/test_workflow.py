@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from wsa.records import SEAL
 
-from tiny_project import ROOT, edit_yaml, make_project, snakemake
+from tiny_project import ROOT, edit_yaml, make_project, snakemake, wsa
 
 RUNS = "results/tiny/runs"
 
@@ -147,6 +149,35 @@ def test_more_seeds_train_only_the_new_ones(project):
     planned = jobs(snakemake(project, "-n", "--config", "seeds=3"))
     assert planned["train"] + planned["train_full"] == 6  # one more seed of six methods
     assert planned["evaluate"] == 6
+
+
+@pytest.mark.workflow
+def test_runs_of_another_machine_are_taken_as_they_are(project, tmp_path):
+    """As docs/clusters.md has it; where they were made is a finding."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for copy in (here, there):
+        shutil.copytree(project, copy)
+    run = f"{RUNS}/lora/seed-2"
+    snakemake(there, "--config", "seeds=[2]", "--", f"{run}/result.json")
+    record = json.loads((there / run / "result.json").read_text())
+    del record[SEAL]
+    for environment in record["provenance"]["environments"].values():
+        environment["processor"] = "Another"
+    (there / run / "result.json").write_text(json.dumps(record))
+    shutil.copytree(there / run, here / run)
+
+    mine = ("--config", "seeds=3")
+    snakemake(here, *mine, "--touch", "--", f"{run}/result.json")
+    before = (here / run / "training.json").read_bytes()
+    # the other methods have no third seed
+    assert jobs(snakemake(here, *mine, "-n"))["train"] == 4
+    assert wsa(here, "aggregate", "tiny", "--seeds", "0,1,2").returncode == 0
+    table = (here / "results/tiny/table.md").read_text()
+    assert table.count("3 of 3") == 1 and table.count("2 of 3") == 5
+    findings = json.loads((here / "results/tiny/findings.json").read_text())["findings"]
+    mixed = [one for one in findings if "hardware (processor)" in one["message"]]
+    assert mixed and mixed[0]["runs"] == ["runs/lora/seed-2/result.json"]
+    assert (here / run / "training.json").read_bytes() == before
 
 
 @pytest.mark.workflow
