@@ -221,6 +221,17 @@ def test_tokens_are_counted_where_they_are(finished_runs, tmp_path):
     assert few.train_seconds < estimate(suite, "lora", nowhere, CPU).train_seconds / 100
 
 
+@pytest.mark.parametrize("content", [b"", b"\x08" + 7 * b"\0" + b"{}      "])
+def test_damaged_tokens_are_left_to_the_stage_that_reads_them(finished_runs, tmp_path, content):
+    suite, layout = finished_runs
+    nowhere = dataclasses.replace(layout, results=tmp_path, resources=tmp_path)
+    path = nowhere.tokens(suite.model.name, suite.data.name)
+    expected = estimate(suite, "lora", nowhere, CPU)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert estimate(suite, "lora", nowhere, CPU) == expected
+
+
 def test_nothing_heavy_is_imported():
     code = (
         "import sys\n"

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from wsa.devices import gpu_names, nvidia_smi
 from wsa.errors import InputError
 from wsa.layout import Layout, RunFiles
@@ -326,7 +328,8 @@ def _work(suite: Suite, layout: Layout) -> tuple[_Work, str]:
     """What is fed to the model, and a remark where that is a guess."""
     protocol = suite.protocol
     path = layout.tokens(suite.model.name, suite.data.name)
-    with contextlib.suppress(OSError):
+    # a damaged file is for its reader to name
+    with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
         return _work_of_tokens(path, path.stat().st_mtime_ns, protocol), ""
     size = suite.data.size or SST2
     available, evaluated = size.train.sentences, size.validation
@@ -355,7 +358,6 @@ def _work_of_tokens(path: Path, written: int, protocol: Protocol) -> _Work:
     `written` is when the file was, so that a new one is read again.
     """
     import numpy as np
-    from safetensors import safe_open
 
     from wsa.batches import training_batches
 
