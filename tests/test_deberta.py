@@ -4,6 +4,7 @@ import copy
 import statistics
 import time
 import warnings
+from pathlib import Path
 
 import peft
 import pytest
@@ -16,6 +17,10 @@ from transformers import (
 )
 from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
 from wsa.deberta import CompactSelfAttention, compact_relative_positions, optimise
+from wsa.models import attach, load_pretrained
+from wsa.suite import load_suite
+
+from tiny import make_tiny_deberta
 
 
 def config(**changes) -> DebertaV2Config:
@@ -129,6 +134,38 @@ def test_adapters_on_projections_act_on_tokens_and_positions(train):
     merged = fast.merge_and_unload()
     if not train:
         torch.testing.assert_close(step(merged, batch(9))[0], expected[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["lora", "spectral_a", "wsa"])
+@pytest.mark.parametrize("targets", ["attention", "every linear layer"])
+def test_every_target_is_adapted_and_gets_a_gradient(method, targets, tmp_path):
+    """With the question's own methods, on a model in the files of the real one's layout."""
+    suite = load_suite("deberta-v3-base_sst2", Path(__file__).parent.parent / "config")
+    model = load_pretrained(make_tiny_deberta(tmp_path / "model"), seed=0)
+    body = {n: m for n, m in model.deberta.named_modules() if isinstance(m, torch.nn.Linear)}
+    chosen = suite.methods[method]
+    wanted = {n for n in body if n.endswith(suite.model.target_modules)}
+    assert len(wanted) == 3 * 3
+    if targets == "every linear layer":
+        wanted = set(body)
+        assert len(wanted) == 3 * 6
+        names = sorted({n.rsplit(".", 1)[-1] for n in wanted})
+        # `dense` would be the pooler's too, which is the head's
+        adapter = chosen.adapter | {"target_modules": names, "exclude_modules": ["pooler.dense"]}
+        chosen = chosen.model_copy(update={"adapter": adapter})
+    model = attach(model, chosen, suite.model, tmp_path / "factors", suite.largest_rank)
+    step(model, batch(9), train=True)
+    adapted = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and ".deberta." in name:
+            # LoRA's A has none at the start, where B is zero
+            moves = parameter.grad.abs().max() > 0 or "lora_A" in name
+            module = name.split(".deberta.")[1].split(".lora_")[0].split(".spectral_")[0]
+            adapted.setdefault(module, []).append(bool(moves))
+    assert adapted.keys() == wanted
+    assert all(all(moves) for moves in adapted.values())
+    trained = {n for n, p in model.named_parameters() if p.requires_grad and p.grad is not None}
+    assert sum(".deberta." not in name for name in trained) == 4  # the head's two layers
 
 
 def test_bfloat16_autocast_stays_near_float32():

@@ -120,7 +120,10 @@ class TokenTable:
         import torch
 
         longest = int(self.lengths[indices].max())
-        rows = torch.from_numpy(indices).to(self._device, non_blocking=True)
+        rows = torch.from_numpy(indices)
+        if self._device.type == "cuda":  # from other memory, the copy may wait for the GPU
+            rows = rows.pin_memory()
+        rows = rows.to(self._device, non_blocking=True)
         return {
             "input_ids": self._table[rows, :longest],
             "attention_mask": self._mask[rows, :longest].long(),

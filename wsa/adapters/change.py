@@ -42,4 +42,5 @@ def low_rank_change(
         c = S * (1 + scale)
         d = S if config.subtract_base else torch.zeros_like(S)
         rest = c[:, None] * A_V + (c - d)[:, None] * V
-    return torch.cat((inner, rest)), torch.cat((A_U * c, U), dim=1)
+    # B' lies in memory the other way round: its gradient is then the faster matrix product
+    return torch.cat((inner, rest)), torch.cat(((A_U * c).T, U.T)).T
