@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from wsa.devices import gpu_names
 from wsa.errors import InputError
@@ -16,6 +16,11 @@ from wsa.validation import Strict, check
 
 DEFAULT_SUITE = "minilm-l6_movie-snippets"
 QUESTION_SUITE = "deberta-v3-base_sst2"
+
+
+def _yaml_bool(value: Any) -> Any:
+    """`snakemake --config` passes YAML's true and false on as text."""
+    return value == "true" if value in ("true", "false") else value
 
 
 class Folders(Strict):
@@ -37,7 +42,7 @@ class Settings(Strict):
     seeds: Annotated[int, Field(ge=1, le=1000)] | list[Seed] | None = Field(
         default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
     )
-    allow_cpu: bool = Field(
+    allow_cpu: Annotated[bool, BeforeValidator(_yaml_bool)] = Field(
         default=False, description="run a suite that wants a GPU on the CPU, however long it takes"
     )
     folders: Folders = Folders()
