@@ -35,6 +35,9 @@ BOOTSTRAP_SEED = 0  # fixed: the same runs give the same intervals, to the last 
 _INTERVALS = ("interval", "bootstrap", "probability_interval")
 
 Unit = tuple[str, str]  # method, state
+Pair = tuple[Unit, Unit, tuple[int, ...]]  # with the seeds that both have
+Rights = tuple[Bool[np.ndarray, "k n"], Bool[np.ndarray, "k n"]]
+SignTests = tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"], Float[np.ndarray, " k"]]
 
 
 def units(runs: Runs) -> list[Unit]:
@@ -81,56 +84,44 @@ def estimate(runs: Runs, unit: Unit) -> Estimate:
 
 
 def compare_all(runs: Runs) -> list[PairComparison]:
-    """Every pair of methods and states that share a seed."""
+    """Every pair of methods and states that share a seed.
+
+    What scipy is asked for is asked for all pairs at once: one at a time it is slow.
+    """
     every = units(runs)
-    resampled = _resample(runs, every)
     pairs = [
         (a, b, seeds)
         for a, b in itertools.combinations(every, 2)
         if (seeds := common_seeds(runs, a, b))
     ]
-    spreads = [
-        difference(runs.table(*a, seeds), runs.table(*b, seeds)) if len(seeds) > 1 else None
-        for a, b, seeds in pairs
-    ]
+    table = functools.cache(lambda unit, seeds: runs.table(*unit, seeds))
+    rights = [(table(a, seeds), table(b, seeds)) for a, b, seeds in pairs]
+    resampled = _resample(runs, every)
     return [
-        _compare_pair(runs, a, b, seeds, spread, interval, resampled)
-        for (a, b, seeds), spread, interval in zip(
-            pairs, spreads, _all_intervals(spreads), strict=True
+        _compare_pair(pair, right, spread, test, signs, ranks, resampled)
+        for pair, right, (spread, *test), signs, ranks in zip(
+            pairs, rights, _differences(rights), _sign_tests(rights), _rank_tests(runs, pairs),
+            strict=True,
         )
-    ]
-
-
-def _all_intervals(spreads: Sequence[TwoWay | None]) -> list[Interval | None]:
-    """The interval of each difference, in percent; found together, for a root at a time is slow."""
-    found: list[Interval | None] = [None] * len(spreads)
-    alike: dict[tuple[int, int], list[int]] = {}
-    for place, spread in enumerate(spreads):
-        if spread is not None:
-            alike.setdefault((spread.seeds, spread.sentences), []).append(place)
-    for places in alike.values():
-        lows, highs = stacked([spreads[place] for place in places]).interval()
-        for place, low, high in zip(places, lows, highs, strict=True):
-            found[place] = percent_interval((low, high))
-    return found
+    ]  # fmt: skip
 
 
 def _compare_pair(
-    runs: Runs,
-    a: Unit,
-    b: Unit,
-    seeds: tuple[int, ...],
+    pair: Pair,
+    right: Rights,
     spread: TwoWay | None,
-    interval: Interval | None,
+    test: tuple[float | None, Interval | None],
+    signs: SignTests,
+    ranks: tuple[float | None, str],
     resampled: dict[Unit, dict[int, Float[np.ndarray, " draws"]]],
 ) -> PairComparison:
     """`a` against `b` over the seeds that both have."""
-    right_a, right_b = runs.table(*a, seeds), runs.table(*b, seeds)
+    (a, b, seeds), (right_a, right_b) = pair, right
     several = len(seeds) > 1
     draws = np.stack([resampled[a][seed] - resampled[b][seed] for seed in seeds])
     bootstrap, wins = bootstrap_over_seeds(draws)
-    rank_p, rank_test = _rank_test(runs, a, b)
     net = right_a.sum(0, dtype=int) - right_b.sum(0, dtype=int)
+    p, interval = test
     return PairComparison(
         method_a=a[0],
         state_a=a[1],
@@ -140,7 +131,7 @@ def _compare_pair(
         sentences=right_a.shape[1],
         difference=float(100 * (right_a.mean() - right_b.mean())),
         interval=interval,
-        p=float(spread.p_value()) if spread else None,
+        p=p,
         seed_share=float(spread.seed_share) if spread else None,
         differing_sentences=int((net != 0).sum()),
         disagreement=float(100 * (right_a != right_b).mean()),
@@ -148,11 +139,11 @@ def _compare_pair(
         probability_of_outperforming=float(wins.mean()) if several else None,
         probability_interval=_interval(percentiles(wins)) if several else None,
         mcnemar=tuple(
-            _mcnemar(seed, one, other)
-            for seed, one, other in zip(seeds, right_a, right_b, strict=True)
+            McNemar(seed=seed, only_a_right=int(only_a), only_b_right=int(only_b), p=float(p))
+            for seed, only_a, only_b, p in zip(seeds, *signs, strict=True)
         ),
-        rank_test=rank_test,
-        rank_p=rank_p,
+        rank_test=ranks[1],
+        rank_p=ranks[0],
     )
 
 
@@ -196,7 +187,7 @@ def bootstrap_over_seeds(
         in each draw, the mean difference over the seeds drawn, and the share of them that win.
     """
     weights = bootstrap_seed_weights(*draws.shape[-2:]).T
-    wins = (draws > 0) + 0.5 * (draws == 0)
+    wins = 0.5 + 0.5 * np.sign(draws)
     return (draws * weights).sum(-2), (wins * weights).sum(-2)
 
 
@@ -228,37 +219,88 @@ def _resample(runs: Runs, every: list[Unit]) -> dict[Unit, dict[int, Float[np.nd
     return found
 
 
-def _mcnemar(seed: int, a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> McNemar:
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return McNemar(seed=seed, only_a_right=only_a, only_b_right=only_b, p=_sign_p(only_a, only_b))
+def _differences(
+    rights: Sequence[Rights],
+) -> list[tuple[TwoWay | None, float | None, Interval | None]]:
+    """Each pair's difference, its p-value and its interval in percent; none for one seed."""
+    found: list[tuple] = [(None, None, None)] * len(rights)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, (right, _) in enumerate(rights):
+        if len(right) > 1:
+            alike.setdefault(right.shape, []).append(place)
+    for places in alike.values():
+        spreads = [difference(*rights[place]) for place in places]
+        every = stacked(spreads)
+        for place, spread, p, *ends in zip(
+            places, spreads, every.p_value(), *every.interval(), strict=True
+        ):
+            found[place] = (spread, float(p), percent_interval(ends))
+    return found
 
 
-@functools.cache  # the same few counts come again and again
-def _sign_p(wins: int, losses: int) -> float:
-    """The exact two-sided sign test; ties left out."""
-    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+def _sign_tests(rights: Sequence[Rights]) -> list[SignTests]:
+    """McNemar's exact test of each pair and seed: sentences only a has right, only b, and p."""
+    if not rights:
+        return []
+    only_a = [(a & ~b).sum(1) for a, b in rights]
+    only_b = [(b & ~a).sum(1) for a, b in rights]
+    p = sign_test(np.concatenate(only_a), np.concatenate(only_b))
+    ends = np.cumsum([len(counts) for counts in only_a])[:-1]
+    return list(zip(only_a, only_b, np.split(p, ends), strict=True))
 
 
-def _rank_test(runs: Runs, a: Unit, b: Unit) -> tuple[float | None, str]:
+def sign_test(
+    wins: Int[np.ndarray, " n"], losses: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Exact and two-sided, ties left out: `scipy.stats.binomtest`, for many at once."""
+    fewer, both = np.minimum(wins, losses), wins + losses
+    of = stats.binom(both, 0.5)
+    p = of.cdf(fewer) + of.sf(both - fewer - 1)
+    return np.where(wins == losses, 1.0, np.minimum(p, 1.0))
+
+
+def _rank_tests(runs: Runs, pairs: Sequence[Pair]) -> list[tuple[float | None, str]]:
     """Mann–Whitney over the seeds' accuracies, where it could come out small at all."""
-    of_a = [right.mean() for right in runs.correct[a].values()]
-    of_b = [right.mean() for right in runs.correct[b].values()]
-    smallest = 2 / math.comb(len(of_a) + len(of_b), len(of_a))
+    accuracies = {
+        unit: np.array([right.mean() for right in seeds.values()])
+        for unit, seeds in runs.correct.items()
+    }
+    found: list[tuple[float | None, str]] = [(None, "")] * len(pairs)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for place, (a, b, _) in enumerate(pairs):
+        alike.setdefault((len(accuracies[a]), len(accuracies[b])), []).append(place)
+    for sizes, places in alike.items():
+        p, text = _rank_p(
+            np.stack([accuracies[pairs[place][0]] for place in places]),
+            np.stack([accuracies[pairs[place][1]] for place in places]),
+        )
+        for place, own in zip(places, p if p is not None else [None] * len(places), strict=True):
+            found[place] = (None if own is None else float(own), text.format(*sizes))
+    return found
+
+
+def _rank_p(
+    a: Float[np.ndarray, "pairs k"], b: Float[np.ndarray, "pairs l"]
+) -> tuple[Float[np.ndarray, " pairs"] | None, str]:
+    sizes = a.shape[1], b.shape[1]
+    smallest = 2 / math.comb(sum(sizes), sizes[0])
     if smallest >= ALPHA:
         return None, (
-            f"not given: with {len(of_a)} and {len(of_b)} seeds the exact Mann–Whitney p cannot "
+            "not given: with {} and {} seeds the exact Mann–Whitney p cannot "
             f"fall below {min(smallest, 1.0):.2g}"
         )
     said = "Mann–Whitney over seeds: on these sentences only, without pairing"
-    if max(len(of_a), len(of_b)) > MOST_SPLIT:
-        p = float(stats.mannwhitneyu(of_a, of_b, method="asymptotic").pvalue)
+    if max(sizes) > MOST_SPLIT:
+        p = stats.mannwhitneyu(a, b, axis=1, method="asymptotic").pvalue
         return p, f"{said}; by the normal distribution"
     # exact whether or not accuracies tie: every split of the runs is tried
-    ranks = stats.rankdata([*of_a, *of_b])
-    sums = ranks[_splits(len(of_a), len(of_b))].sum(1)
-    own = ranks[: len(of_a)].sum()
-    p = 2 * min((sums <= own).mean(), (sums >= own).mean())
-    return min(float(p), 1.0), said
+    splits = _splits(*sizes)
+    ranks = stats.rankdata(np.concatenate([a, b], axis=1), axis=1)
+    p = np.ones(len(a))
+    for place, own in enumerate(ranks):
+        sums, mine = own[splits].sum(1), own[: sizes[0]].sum()
+        p[place] = min(2 * min((sums <= mine).mean(), (sums >= mine).mean()), 1.0)
+    return p, said
 
 
 @functools.cache
