@@ -338,9 +338,15 @@ MODELS = [
     (lambda f: (f / "config.json").write_text("{"), "fetch-model", "is not a model's config"),
     (lambda f: [p.unlink() for p in f.glob("*okeni*")] + [p.unlink() for p in f.glob("vocab*")],
      "fetch-model", "there is no tokenizer"),
+    (lambda f: shard(f, ["a"]), "fetch-model", "is not an index of weights"),
+    (lambda f: shard(f, {"a": 5}), "fetch-model", "weight files are missing: 5"),
+    (lambda f: shard(f, {"a": "../../x"}), "fetch-model", "weight files are missing: ../../x"),
+    (lambda f: pickled(f, [1]), "factors", "it holds a list, not named tensors"),
+    (lambda f: pickled(f, {1: torch.ones(2, 2)}), "factors", "target 'query' matches no matrix"),
     (lambda f: spoil_weights(f, torch.nan), "check", "embeddings.word_embeddings.weight holds NaN"),
     (lambda f: spoil_weights(f, torch.inf), "check", "holds NaN or Inf"),
     (lambda f: (f / "model.safetensors").write_bytes(b"x" * 99), "check", "cannot load this"),
+    (lambda f: replace(f, num_hidden_layers=3), "check", "lack 16 parameters of the body, such as"),
     (lambda f: replace(f, vocab_size=9), "check", "cannot load this model"),
     (lambda f: replace(f, model_type="nonsense"), "check", "cannot load this model"),
     (lambda f: replace(f, hidden_size="wide"), "tokenise", "cannot load"),
@@ -348,6 +354,17 @@ MODELS = [
     (lambda f: make_tiny_bert(f, vocab_size=20), "check", "the model knows 20 tokens, and its"),
     (lambda f: (shutil.rmtree(f), make_tiny_gpt2(f)), "check", "has no module"),
 ]  # fmt: skip
+
+
+def shard(folder: Path, weight_map: object) -> None:
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    text = json.dumps({"weight_map": weight_map})
+    (folder / "model.safetensors.index.json").write_text(text)
+
+
+def pickled(folder: Path, value: object) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save(value, folder / "pytorch_model.bin")
 
 
 def replace(folder: Path, **values: object) -> None:
@@ -358,8 +375,11 @@ def replace(folder: Path, **values: object) -> None:
 @pytest.mark.parametrize(("spoil", "stage", "message"), MODELS)
 def test_a_model_that_cannot_be_used(project, run, spoil, stage, message):
     spoil(project / "model")
-    change(project / "config" / SUITE, "methods.wsa", DELETE)  # it needs factors before the check
+    if stage != "factors":  # which comes before the check
+        change(project / "config" / SUITE, "methods.wsa", DELETE)
     commands = [["fetch-model", "tiny"], ["tokenise", "tiny", "tiny"], ["check", "tiny"]]
+    if stage == "factors":
+        commands.insert(2, ["factors", "tiny", "4"])
     for command in commands:
         status, printed = run(*command)
         if status != 0:

@@ -9,7 +9,7 @@ from wsa.batches import TokenTable, evaluation_sentences, training_sentences
 from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import write_json
 from wsa.layout import Layout
-from wsa.models import attach, load_pretrained
+from wsa.models import attach, is_head, load_pretrained, load_with_gaps
 from wsa.sources.record import RECORD
 from wsa.suite import Method, Suite
 from wsa.tokens import SPLITS, load_tokens
@@ -19,8 +19,8 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
     """Attach the method to the model, take one step with it, and write down that it fits.
 
     Raises:
-        InputError: for too few sentences, a tokenizer of another model, a weight with NaN,
-            sentences longer than the model takes; for an unknown PEFT type or argument, an
+        InputError: for too few sentences, a tokenizer of another model, a weight that is missing or
+            has NaN, sentences longer than the model takes; for an unknown PEFT type or argument, an
             argument of the wrong type, a rank larger than a matrix, a target or head module that
             the model does not have.
     """
@@ -75,7 +75,8 @@ def _check_method(
     name: str, method: Method, batch: dict[str, torch.Tensor], suite: Suite, layout: Layout
 ) -> None:
     key = f"methods.{name}"
-    model = load_pretrained(layout.model(suite.model.name), seed=0)
+    folder = layout.model(suite.model.name)
+    model, gaps = load_with_gaps(folder, seed=0)
     modules = {module for module, _ in model.named_modules()}
     targets = (method.adapter or {}).get("target_modules", suite.model.target_modules)
     wanted = [("head_modules", module) for module in suite.model.head_modules]
@@ -88,6 +89,11 @@ def _check_method(
                 key=f"{key}: {part}",
                 remedy=did_you_mean(str(module), {m.rsplit(".", 1)[-1] for m in modules}),
             )  # fmt: skip
+    if gaps := sorted(name for name in gaps if not is_head(name, suite.model)):
+        raise InputError(
+            f"its weights lack {len(gaps)} parameters of the body, such as {gaps[0]}", file=folder,
+            remedy="bring config.json and weights of one model, as save_pretrained wrote them",
+        )  # fmt: skip
     try:
         model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
         loss = _take_step(model, batch)

@@ -287,8 +287,10 @@ class _Checkpoint:
                 tensors = torch.load(
                     file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
                 )
+                if not isinstance(tensors, dict):
+                    raise ValueError(f"it holds a {type(tensors).__name__}, not named tensors")
                 for key, tensor in tensors.items():
-                    self._add(key, getattr(tensor, "shape", ()), tensors.get)
+                    self._add(str(key), getattr(tensor, "shape", ()), tensors.get)
 
     def _add(self, key: str, shape: Sequence[int], load: object) -> None:
         if key.endswith(".weight") and len(shape) == 2:

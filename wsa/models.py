@@ -45,20 +45,28 @@ def load_pretrained(folder: Path, seed: int) -> nn.Module:
     Raises:
         InputError: if the folder holds no model that transformers can read.
     """
+    return load_with_gaps(folder, seed)[0]
+
+
+def load_with_gaps(folder: Path, seed: int) -> tuple[nn.Module, set[str]]:
+    """What `load_pretrained` gives, and the parameters that the folder has no weights for.
+
+    transformers starts those at random: right for the head, and for nothing else.
+    """
     from transformers import AutoModelForSequenceClassification
 
     torch.manual_seed(seed)
     try:
         with quiet_transformers():
             # the stored precision may be half: transformers 5 keeps it unless told otherwise
-            model = AutoModelForSequenceClassification.from_pretrained(
+            model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder, num_labels=2, dtype=torch.float32, local_files_only=True,
-                trust_remote_code=False,
+                trust_remote_code=False, output_loading_info=True,
             )  # fmt: skip
     except Exception as error:  # the library raises anything for a damaged or a strange model
         raise InputError(f"transformers cannot load this model: {error}", file=folder) from error
     model.config.problem_type = "single_label_classification"
-    return optimise(model)
+    return optimise(model), set(info["missing_keys"])
 
 
 def is_head(name: str, spec: ModelSpec) -> bool:

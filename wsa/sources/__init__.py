@@ -142,8 +142,15 @@ def _check_model(folder: Path, names: set[str]) -> None:
             remedy="bring the whole folder that save_pretrained wrote",
         )  # fmt: skip
     for index in indices:
-        shards = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()
-        if missing := sorted(set(shards) - names):
+        try:
+            weights_of = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+            shards = {str(shard) for shard in weights_of.values()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(
+                "is not an index of weights: it should be JSON with a weight_map of file names",
+                file=folder / index, remedy="bring the whole folder that save_pretrained wrote",
+            ) from None  # fmt: skip
+        if missing := sorted(shards - names):
             raise InputError(
                 f"weight files are missing: {', '.join(missing)}", file=folder / index,
                 remedy="bring the whole folder that save_pretrained wrote",
