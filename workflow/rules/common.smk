@@ -23,9 +23,8 @@ os.environ[WORKFLOW] = str(os.getpid())
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
     shell.prefix("set -euo pipefail; ")
 else:
-    shell.prefix(
-        f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; "
-    )
+    _bin = shlex.quote(str(Path(sys.executable).parent))
+    shell.prefix(f"set -euo pipefail; export PATH={_bin}:$PATH; ")
 
 # runs go to other machines: the GPUs and cores of this one do not count
 ELSEWHERE = workflow.remote_exec or workflow.resource_settings.nodes is not None

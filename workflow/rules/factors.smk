@@ -10,6 +10,8 @@ rule factors:
         "logs/factors/{model}_r{rank}.log",
     wildcard_constraints:
         rank="[0-9]+",
+    # the check of a spectral method waits for it, and no training should begin before that
+    priority: 100
     resources:
         mem_mb=mem_mb_of,
         runtime=minutes(lambda run: 0),
