@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -16,11 +17,12 @@ from wsa.evidence.reading import read_runs
 from wsa.predictions import read_predictions
 from wsa.pruning import prune
 from wsa.records import Pruning, Result, Training, read_record
+from wsa.suite import load_suite
 from wsa.tokens import tokenise
 from wsa.training import train
 
 from damage import DAMAGES, flipped, spoil
-from tiny_project import environment
+from tiny_project import METHODS, edit_yaml, environment
 
 RUN = "results/tiny/runs/wsa/seed-0"
 WEIGHTS = "adapter_model.safetensors"
@@ -124,13 +126,26 @@ def test_the_tables_name_a_damaged_run_and_leave_it_out(project, suite, layout, 
     assert "predictions.parquet" in finding["message"] and " -R " in finding["remedy"]
 
 
+@pytest.fixture
+def one_run(project, layout):
+    """The project's suite cut down to one run, so that mending it is a matter of seconds."""
+    path = project / "config/suites/tiny.yaml"
+    edit_yaml(path, methods={"wsa": METHODS["wsa"]}, seeds=[0], claims=[])
+    for folder in (project / "results/tiny/runs").glob("*/seed-*"):
+        if folder != project / RUN:
+            shutil.rmtree(folder)
+    assert command(project, "aggregate", "tiny") == 0
+    return load_suite("tiny", layout.config)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*FILES, f"{RUN}/predictions.parquet"])
-def test_the_command_of_the_message_mends_it(project, suite, layout, capsys, name):
+def test_the_command_of_the_message_mends_it(project, one_run, layout, capsys, name):
     before = read_record(project / RUN / "result.json", Result).predictions
     content = (project / name).read_bytes()
     spoil(project / name, "flipped" if name != f"{RUN}/predictions.parquet" else "truncated")
-    message = notice(name, project, suite, layout, capsys)
+    capsys.readouterr()
+    message = notice(name, project, one_run, layout, capsys)
     [remedy] = re.findall(r"(snakemake --cores 1 -R \S+)", message)
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(remedy.replace(f"{project}/", ""))],

@@ -21,12 +21,13 @@ from tiny_project import edit_yaml, environment, make_project, snakemake, wsa
 # in the order of the workflow; training is where a run spends its time
 STAGES = [
     *("fetch-model", "fetch-data", "tokenise", "factors", "check", "train", "prune", "evaluate"),
-    *("train", "train", "prune", "evaluate", "train", "evaluate"),
+    *("train", "train", "evaluate"),
     *("inference", "thresholds", "aggregate", "site"),
 ]
 VICTIMS = ("the whole group", "snakemake alone", "a stage alone")
-SECONDS_TO_APPEAR = 240
-SECONDS_TO_VANISH = 20
+SECONDS_TO_APPEAR = 900  # on a machine that others use
+SECONDS_TO_VANISH = 60
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
 def predictions(project: Path) -> dict[str, str]:
@@ -69,7 +70,7 @@ def wait_for(stage: str, workflow: subprocess.Popen) -> bool:
     while workflow.poll() is None and time.monotonic() < deadline:
         if stage in stages_of(process):
             return True
-        time.sleep(0.01)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return False
 
 
@@ -96,7 +97,7 @@ def wait_for_step(project: Path, step: int, workflow: subprocess.Popen) -> None:
         names = [path.name for path in project.glob("results/tiny/runs/*/*/checkpoints/step-*.pt")]
         if any(int(re.sub(r"\D", "", name)) >= step for name in names):
             return
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def kill(workflow: subprocess.Popen, whom: str) -> list[psutil.Process]:
@@ -123,10 +124,13 @@ def survivors(children: list[psutil.Process]) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("deberta", [False, True], ids=["bert", "deberta"])
 def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, deberta, capsys):
-    methods = ["majority", "full", "lora", "wsa"]
-    whole = make_project(tmp_path / "whole", deberta=deberta, methods=methods)
+    whole, project = (
+        make_project(tmp_path / name, deberta=deberta, methods=["full", "lora", "wsa"])
+        for name in ("whole", "killed")
+    )
+    for folder in (whole, project):
+        edit_yaml(folder / "config/suites/tiny.yaml", seeds=[0])
     seconds = undisturbed(whole)
-    project = make_project(tmp_path / "killed", deberta=deberta, methods=methods)
     seed = random.randrange(2**32)
     rng, moments = random.Random(seed), []
     for stage in STAGES:
@@ -146,11 +150,12 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, deberta, 
         whom = rng.choice(VICTIMS if at_work else VICTIMS[:2])
         left = survivors(kill(workflow, whom))
         moments.append(f"{whom} during {at_work or 'no stage'}")
+        print(moments[-1], flush=True)
         assert not left, f"{moments[-1]}: still running: {left}"
         snakemake(project, "--unlock")
     snakemake(project)
     with capsys.disabled():
-        print(f"\n{len(moments)} kills, seed {seed}:", *moments, sep="\n  ")
+        print(f"\n{len(moments)} kills, seed {seed}:", *moments, sep="\n  ", flush=True)
     assert len(moments) >= 10
     assert len({moment.split(" during ")[1] for moment in moments}) >= 5
     assert predictions(project) == predictions(whole)
