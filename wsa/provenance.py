@@ -35,32 +35,34 @@ def source_hash(module: str) -> str:
     Args:
         module: dotted name, such as `wsa.training`.
     """
-    digest = hashlib.sha256()
-    for name, tree in sorted(_reachable(module).items()):
-        digest.update(name.encode() + b"\0" + ast.dump(tree).encode() + b"\0")
-    return digest.hexdigest()
-
-
-def _reachable(module: str) -> dict[str, ast.Module]:
-    """The syntax trees, without docstrings, of `module` and what it imports of this project."""
-    found: dict[str, ast.Module] = {}
+    found: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _module_path(name)
-        if name in found or path is None:
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found[name] = tree
-        waiting += [".".join(name.split(".")[:-1])] if "." in name else []
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
-        for node in ast.walk(tree):
-            _drop_docstring(node)
-    return found
+        if name not in found and (read := _read_module(name)) is not None:
+            found.add(name)
+            waiting += read[1]
+    digest = hashlib.sha256()
+    for name in sorted(found):
+        digest.update(name.encode() + b"\0" + _read_module(name)[0] + b"\0")
+    return digest.hexdigest()
+
+
+@functools.cache
+def _read_module(name: str) -> tuple[bytes, list[str]] | None:
+    """The syntax tree of a module of this project, without docstrings, and what it may import."""
+    path = _module_path(name)
+    if path is None:
+        return None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = [name.rpartition(".")[0]]
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imports += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        _drop_docstring(node)
+    return ast.dump(tree).encode(), imports
 
 
 def _module_path(name: str) -> Path | None:
