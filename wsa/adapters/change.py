@@ -15,7 +15,7 @@ from wsa.directions import gate_values
 
 def low_rank_change(
     parts: Mapping[str, Tensor], config: SpectralConfig
-) -> tuple[Float[Tensor, "2r in"], Float[Tensor, "out 2r"]]:
+) -> tuple[Float[Tensor, "*layers 2r in"], Float[Tensor, "*layers out 2r"]]:
     """A', B' with B'A' equal to the change of the weight.
 
     Every member of the family is (U + A_U) c (V + A_V) − U d V with diagonal c, d, which is
@@ -23,7 +23,8 @@ def low_rank_change(
     form is exactly zero in any precision, where the first is a rounded difference.
 
     Args:
-        parts: the tensors of one adapter on one module, named as in `SpectralLayer`.
+        parts: the tensors of one adapter on one module, named as in `SpectralLayer`; or those of
+            several modules of one shape, stacked.
         config: the adapter's.
     """
     U, S, V = (parts[f"spectral_{name}"] for name in "USV")
@@ -31,16 +32,17 @@ def low_rank_change(
     gate = getattr(config, "gate", None)
     inner = V + A_V
     if gate is None:
-        c, rest = S, S[:, None] * A_V
+        c, rest = S, S[..., None] * A_V
     elif gate == "direction":
         c = S * gate_values(parts["spectral_gate"], gate)
-        rest = c[:, None] * A_V
+        rest = c[..., None] * A_V
     else:
         scale = gate_values(parts["spectral_gate"], gate)
         if gate == "product":
             scale = scale * F.softsign(parts["spectral_scale"])
         c = S * (1 + scale)
         d = S if config.subtract_base else torch.zeros_like(S)
-        rest = c[:, None] * A_V + (c - d)[:, None] * V
+        rest = c[..., None] * A_V + (c - d)[..., None] * V
     # B' lies in memory the other way round: its gradient is then the faster matrix product
-    return torch.cat((inner, rest)), torch.cat(((A_U * c).T, U.T)).T
+    outer = torch.cat(((A_U * c[..., None, :]).mT, U.mT), dim=-2)
+    return torch.cat((inner, rest), dim=-2), outer.mT

@@ -43,6 +43,8 @@ class SpectralLayer(BaseTunerLayer):
         self.spectral_scale = nn.ParameterDict()
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
+        # adapter → its A', B', while a forward of the whole model lasts, see `SpectralModel`
+        self.prepared: dict[str, tuple[Tensor, Tensor]] = {}
         self.out_features, self.in_features = self._weight().shape
 
     def _weight(self) -> Float[Tensor, "out in"]:
@@ -147,7 +149,8 @@ class SpectralLinear(nn.Module, SpectralLayer):
         for adapter_name in self.active_adapters:
             if self.r.get(adapter_name, 0) == 0:
                 continue
-            A, B = self.low_rank_change(adapter_name)
+            prepared = self.prepared.get(adapter_name)
+            A, B = self.low_rank_change(adapter_name) if prepared is None else prepared
             change = F.linear(F.linear(self._cast_input_dtype(x, A.dtype), A), B)
             y = y + change.to(y.dtype)
         return y

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 from transformers.pytorch_utils import Conv1D
 
+from wsa.adapters.change import low_rank_change
 from wsa.adapters.config import SpectralConfig
 from wsa.adapters.layer import SpectralLayer, SpectralLinear
+from wsa.directions import gate_values
 
 
 class SpectralModel(BaseTuner):
@@ -37,7 +39,11 @@ class SpectralModel(BaseTuner):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # not in forward(): without a task type, PeftModel calls the model inside directly
-        self._penalty_hook = self.model.register_forward_hook(self._add_penalty, with_kwargs=True)
+        self._hooks = [
+            self.model.register_forward_hook(self._add_penalty, with_kwargs=True),
+            self.model.register_forward_pre_hook(self._prepare_changes),
+            self.model.register_forward_hook(self._forget_changes, always_call=True),
+        ]
 
     def _create_and_replace(
         self,
@@ -106,9 +112,13 @@ class SpectralModel(BaseTuner):
 
     def penalty(self) -> Tensor | None:
         """λ Σ|g| over all modules and directions of the active adapters; None without gates."""
+        gates: dict[str, list[Tensor]] = {}
+        for _, layer, adapter in self._gated():
+            gates.setdefault(adapter, []).append(layer.spectral_gate[adapter])
+        configs = self.peft_config
         terms = [
-            self.peft_config[adapter].l1 * layer.gates(adapter).abs().sum()
-            for _, layer, adapter in self._gated()
+            configs[name].l1 * gate_values(torch.cat(values), configs[name].gate).abs().sum()
+            for name, values in gates.items()
         ]
         return torch.stack(terms).sum() if terms else None
 
@@ -140,8 +150,42 @@ class SpectralModel(BaseTuner):
             penalty = penalty * _share_of_step(model, kwargs)
         outputs.loss = outputs.loss + penalty
 
+    @staticmethod
+    def _prepare_changes(model: nn.Module, args: tuple) -> None:
+        """A forward pre-hook: A', B' of all layers of one shape at once, in few operators.
+
+        An accelerator that waits for its host waits for operators, and these would be some twenty
+        for every layer. A layer that is called by itself makes its own.
+        """
+        alike: dict[tuple, list[tuple[SpectralLayer, dict[str, Tensor]]]] = {}
+        for module in model.modules():
+            if getattr(module, "gradient_checkpointing", False):
+                return  # parts of the model run again on the way back, when these are forgotten
+            if not isinstance(module, SpectralLayer) or module.disable_adapters or module.merged:
+                continue
+            for adapter in module.active_adapters:
+                if module.r.get(adapter, 0) > 0:
+                    parts = module.parts(adapter)
+                    kinds = ((t.shape, t.dtype, t.device) for t in parts.values())
+                    alike.setdefault((adapter, *kinds), []).append((module, parts))
+        for (adapter, *_), members in alike.items():
+            if len(members) > 1:
+                layers, parts = zip(*members, strict=True)
+                stacked = {name: torch.stack([p[name] for p in parts]) for name in parts[0]}
+                changes = low_rank_change(stacked, layers[0].spectral_config[adapter])
+                for layer, A, B in zip(layers, *map(torch.unbind, changes), strict=True):
+                    layer.prepared[adapter] = A, B
+
+    @staticmethod
+    def _forget_changes(model: nn.Module, args: tuple, outputs: Any) -> None:
+        """A forward hook, after an error too."""
+        for module in model.modules():
+            if isinstance(module, SpectralLayer):
+                module.prepared.clear()
+
     def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
-        self._penalty_hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         return super()._unload_and_optionally_merge(*args, **kwargs)
 
 
