@@ -14,7 +14,7 @@ import pytest
 from tiny_project import edit_yaml, environment, make_project
 
 DEVICES = ("0", "1", "2", "3")
-SECONDS = 240  # for anything to happen
+SECONDS = 600  # for anything to happen
 
 # put into a copy of the project: each training says when it begins and ends, and on what; and
 # waits in the middle for the test's sign

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=f"no Slurm: {why_not()}"),
 ]
 RUN = "results/tiny/runs/wsa/seed-0"
-SECONDS_TO_APPEAR = 180
+SECONDS_TO_APPEAR = 600
 
 
 @pytest.fixture(scope="module")
