@@ -188,14 +188,6 @@ def test_a_second_copy_on_this_machine_gives_the_same_bits(project, tmp_path):
         assert predictions(other, method, 0) == predictions(project, method, 0)
 
 
-@pytest.mark.workflow
-def test_a_tiny_deberta_goes_through_every_stage(tmp_path):
-    project = make_project(tmp_path / "deberta", deberta=True, methods=["head_only", "wsa"])
-    snakemake(project)
-    result = json.loads((project / RUNS / "wsa/seed-0/result.json").read_text())
-    assert set(result["states"]) == {"unpruned", "pruned", "gate_only"}
-
-
 def test_a_wrong_configuration_is_refused_before_anything_runs(tmp_path):
     project = make_project(tmp_path / "wrong")
     edit_yaml(project / "config/config.yaml", suites="tini")
