@@ -279,8 +279,9 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def _check_manifest(path: Path, folder: Path, names: list[str]) -> None:
-    lines = (folder / MANIFEST).read_text(encoding="utf-8") if (folder / MANIFEST).exists() else ""
-    hashes = dict(reversed(line.split("  ", 1)) for line in lines.splitlines() if "  " in line)
+    manifest = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else b""
+    lines = manifest.decode("utf-8", "replace").splitlines()
+    hashes = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
     for name in sorted(hashes.keys() | set(names)):
         if name not in hashes:
             problem = "is not in the manifest"

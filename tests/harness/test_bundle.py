@@ -124,6 +124,8 @@ def edited(members: dict[str, bytes], what: str) -> dict[str, bytes]:
             members[METADATA] = b"{}"
         case "no manifest":
             del members[MANIFEST]
+        case "a manifest that is no text":
+            members[MANIFEST] = b"\xff\xfe" + members[MANIFEST]
         case "a name that climbs":
             members["../outside.txt"] = b"out"
         case "an absolute name":
@@ -145,6 +147,7 @@ def edited(members: dict[str, bytes], what: str) -> dict[str, bytes]:
         ("no metadata", "ro-crate-metadata.json is missing"),
         ("metadata that are none", "ro-crate-metadata.json is not what the manifest says"),
         ("no manifest", "is not in the manifest"),
+        ("a manifest that is no text", "is not what the manifest says"),
         ("a name that climbs", "a member leads out of the archive"),
         ("an absolute name", "a member leads out of the archive"),
         ("a record changed with its hash", "damaged: its content has changed"),
@@ -156,6 +159,17 @@ def test_every_fault_of_an_archive_is_named(archive, tmp_path, what, message):
         check_bundle(path)
     assert message in str(caught.value) and str(path) in str(caught.value)
     assert not (tmp_path.parent / "outside.txt").exists()
+
+
+def test_a_link_in_an_archive_is_refused(archive, tmp_path):
+    path = tmp_path / "tiny.zip"
+    path.write_bytes(archive.read_bytes())
+    link = zipfile.ZipInfo("results/link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(link, str(tmp_path / "secret"))
+    with pytest.raises(InputError, match="leads out of the archive or is no plain file"):
+        check_bundle(path)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

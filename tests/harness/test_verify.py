@@ -9,6 +9,7 @@ import pytest
 from wsa import verify
 from wsa.cli import main
 from wsa.errors import InputError
+from wsa.leaderboard.formats import repeats
 from wsa.predictions import predictions_hash, read_predictions, write_predictions
 from wsa.records import Determinism, Result, read_record, write_record
 
@@ -192,3 +193,7 @@ def test_records_say_how_exactly_they_repeat(finished):
         place = record["provenance"]["environments"][stage]
         assert place["determinism"] == {"level": "bitwise", "raised_by": None}
         assert place["threads"] == 1 and place["blas"]
+    page = (finished / "site/tiny/runs/lora/seed-0.html").read_text(encoding="utf-8")
+    assert "to the bit" in page and place["blas"] in page
+    lower = Determinism(level="statistical", raised_by="deterministic kernels")
+    assert repeats(lower) == "in distribution only; better with deterministic kernels"

@@ -11,7 +11,7 @@ from wsa.sources import readers
 from wsa.suite import RatedSentences, Splits
 
 GOOD = b"sentence\tlabel\ngood\t1\nbad\t0\n"
-SST2 = Path(os.environ.get("SST2_FOLDER", Path(__file__).parents[3] / "shared/data/sst2"))
+SST2 = Path(os.environ.get("SST2_FOLDER", "sst2"))
 
 
 def folder_with(folder: Path, train: bytes, validation: bytes = GOOD) -> Path:
@@ -165,7 +165,7 @@ def test_ids_are_hashes_of_the_sentences_and_copies_get_a_number():
     assert readers.sentence_ids(rows) == [one, accent, f"{one}-2", two, f"{one}-3"]
 
 
-@pytest.mark.skipif(not (SST2 / "train.tsv").is_file(), reason="needs SST-2 as TSV")
+@pytest.mark.skipif(not (SST2 / "train.tsv").is_file(), reason="needs SST-2 as TSV in SST2_FOLDER")
 def test_the_real_sst2_reads_whole():
     data = readers.read(Splits(), SST2)
     # GLUE's own numbers
