@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from wsa import processes
@@ -74,11 +73,9 @@ def test_a_stage_ends_when_its_workflow_is_killed(through):
         text=True,
     )
     assert stage.stdout.readline() == "started\n"
-    begin = time.monotonic()
-    workflow.kill()
+    workflow.kill()  # and nobody asks how it ended: it stays, as a zombie
+    printed = stage.communicate(timeout=60)[0]
     workflow.wait()
-    printed = stage.communicate(timeout=20)[0]
-    assert time.monotonic() - begin < 10
     assert "the workflow is gone, so this stage stops" in printed
     assert "to go on: snakemake -c2 --unlock && snakemake -c2" in printed
 

@@ -17,6 +17,7 @@ from wsa.files import remove_leftovers
 # the workflow enters its own process id here for the commands that it starts
 WORKFLOW = "WSA_WORKFLOW_PID"
 LOCK = ".lock"
+_SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_END = 30  # for a step of training and its state
 # NFS keeps the locks of a computer that died for 90
 _SECONDS_TO_WAIT = 120
@@ -38,7 +39,10 @@ def _end_with(pid: int) -> None:
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait()
+        workflow = psutil.Process(pid)
+        # a zombie is gone as well: its parent has not asked yet how it ended
+        while workflow.is_running() and workflow.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     command = os.environ.get(COMMAND, "snakemake --cores 1")
     print(
         f"the workflow is gone, so this stage stops; to go on: {command} --unlock && {command}",

@@ -54,7 +54,7 @@ def wait_for(journal: Path, count: int, workflows: list[subprocess.Popen]) -> No
             return
         time.sleep(0.05)
     for workflow in workflows:
-        workflow.kill()
+        os.killpg(workflow.pid, signal.SIGKILL)
     raise AssertionError([workflow.communicate()[0] for workflow in workflows])
 
 
