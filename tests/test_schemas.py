@@ -6,6 +6,7 @@ import json
 
 import jsonschema
 import yaml
+from wsa.records import Result, read_record
 from wsa.schemas import write_schemas
 
 from tiny_project import ROOT
@@ -16,6 +17,15 @@ def test_the_committed_schemas_are_current(tmp_path):
     for made in tmp_path.iterdir():
         committed = ROOT / "workflow/schemas" / made.name
         assert committed.read_text() == made.read_text(), "run: wsa schemas workflow/schemas"
+
+
+def test_every_published_record_can_be_read_and_was_made_on_a_clean_commit():
+    """Those of an older schema too."""
+    paths = list((ROOT / "published").glob("*/runs/*/seed-*/result.json"))
+    assert paths
+    for path in paths:
+        for place in read_record(path, Result).provenance.environments.values():
+            assert place.git_clean and place.git_commit, path
 
 
 def test_the_schemas_accept_what_the_project_ships():

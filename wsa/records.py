@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsa.errors import InputError, remake
 from wsa.files import sha256_json, write_json
@@ -46,6 +46,15 @@ class Environment(Record):
     git_clean: bool | None
     started: str = Field(description="UTC, ISO 8601")
     finished: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Records from before the levels said `deterministic: true` where bits repeat."""
+        if isinstance(raw, dict) and raw.get("deterministic") is True:
+            raw = {key: value for key, value in raw.items() if key != "deterministic"}
+            raw.setdefault("determinism", {"level": "bitwise", "raised_by": None})
+        return raw
 
     @property
     def deterministic(self) -> bool:

@@ -197,6 +197,17 @@ def test_a_wrong_configuration_is_refused_before_anything_runs(tmp_path):
     assert not (project / "resources").exists()
 
 
+@pytest.mark.workflow
+def test_a_method_that_does_not_fit_is_told_before_any_training(tmp_path):
+    """Though it is the last to be checked: that waits for the factors, and two cores are free."""
+    project = make_project(tmp_path / "wrong", methods=["full", "lora", "wsa"])
+    suite = project / "config/suites/tiny.yaml"
+    suite.write_text(suite.read_text().replace("gate: singular_value", "gate: gte"))
+    printed = snakemake(project, check=False)
+    assert "gate should be one of" in printed and "Traceback" not in printed
+    assert not (project / RUNS).exists()
+
+
 def test_the_workflow_is_lint_and_format_clean():
     lint = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True

@@ -1,4 +1,6 @@
 # What training needs to know of a model: its singular factors, and that every method fits it.
+# Both go before any training and have this machine to themselves: a fault that one of them finds
+# is told before the first training starts.
 
 
 rule factors:
@@ -10,8 +12,8 @@ rule factors:
         "logs/factors/{model}_r{rank}.log",
     wildcard_constraints:
         rank="[0-9]+",
-    # the check of a spectral method waits for it, and no training should begin before that
     priority: 100
+    threads: 1 if ELSEWHERE else workflow.cores
     resources:
         mem_mb=mem_mb_of,
         runtime=minutes(lambda run: 0),
@@ -32,8 +34,8 @@ rule check:
         LAYOUT.checked("{suite}", "{method}"),
     log:
         "logs/check/{suite}/{method}.log",
-    # all methods are checked before the first one trains
     priority: 100
+    threads: 1 if ELSEWHERE else workflow.cores
     resources:
         mem_mb=mem_mb_of,
         runtime=minutes(lambda run: 0),
