@@ -308,8 +308,8 @@ def _children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def vars_of(args: argparse.Namespace) -> dict:
-    return {name: value for name, value in vars(args).items() if name != "command"}
+def vars_of(args: argparse.Namespace) -> dict[str, str]:
+    return {name: str(value) for name, value in vars(args).items() if name != "command"}
 
 
 def main(argv: Iterable[str] | None = None) -> None:
@@ -336,7 +336,7 @@ def main(argv: Iterable[str] | None = None) -> None:
     sub.add_argument("--suites", type=int, default=5)
     sub.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64])
     sub.add_argument(
-        "--records", type=Path, nargs="*", default=[ROOT / "published/minilm-l6_movie-snippets"]
+        "--records", type=Path, nargs="*", default=[Path("published/minilm-l6_movie-snippets")]
     )
     sub.add_argument("--expected", nargs="*", default=["deberta-v3-base_sst2"])
     args = parser.parse_args(argv)
