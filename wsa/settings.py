@@ -23,6 +23,13 @@ def _yaml_bool(value: Any) -> Any:
     return value == "true" if value in ("true", "false") else value
 
 
+def _yaml_numbers(value: Any) -> Any:
+    """And the numbers of a list."""
+    if not isinstance(value, list):
+        return value
+    return [int(one) if isinstance(one, str) and one.isdecimal() else one for one in value]
+
+
 class Folders(Strict):
     """Where things lie, relative to the working directory."""
 
@@ -39,7 +46,9 @@ class Settings(Strict):
         default="auto",
         description=f"names of suites; 'auto': {DEFAULT_SUITE}, and {QUESTION_SUITE} with a GPU",
     )
-    seeds: Annotated[int, Field(ge=1, le=1000)] | list[Seed] | None = Field(
+    seeds: Annotated[
+        Annotated[int, Field(ge=1, le=1000)] | list[Seed] | None, BeforeValidator(_yaml_numbers)
+    ] = Field(
         default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
     )
     allow_cpu: Annotated[bool, BeforeValidator(_yaml_bool)] = Field(
