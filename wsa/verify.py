@@ -18,6 +18,7 @@ from wsa.files import check_files
 from wsa.layout import Layout, RunFiles
 from wsa.predictions import predictions_hash, read_predictions
 from wsa.processes import LOCK
+from wsa.progress import say
 from wsa.suite import Suite
 
 Run = tuple[str, int]  # method, seed
@@ -206,6 +207,7 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
             if other := _other_inputs(suite, run, result, layout):
                 yield Outcome(run, "different", other)
                 continue
+            say(f"making {run[0]}, seed {run[1]}, again in an empty folder …")
             _make(suite, run, clean)
             yield _compare(run, recorded, clean.run(suite.name, *run))
 
