@@ -39,8 +39,8 @@ from wsa.suite import (
 CPU_RATE = 60e9
 # assumed, not measured: float32 on an RTX A6000 reaches 38.7 TFLOP/s by its data sheet, ...
 GPU_RATE = 40e12
-# ... and small batches wait for the host: DeBERTa-v3-base takes some 1,400 operators a step (counted
-# on a CPU, where it is as many), at 10 µs each (assumed)
+# ... and small batches wait for the host: DeBERTa-v3-base takes some 1,400 operators a step
+# (counted on a CPU, where it is as many), at 10 µs each (assumed)
 GPU_STEP_SECONDS = 0.015
 
 # the share of tokens that are no padding: SST-2 in batches of 32 from windows of 50
