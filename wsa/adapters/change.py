@@ -40,10 +40,9 @@ def low_rank_change(
         scale = gate_values(parts["spectral_gate"], gate)
         if gate == "product":
             scale = scale * F.softsign(parts["spectral_scale"])
-        c_minus_S = S * scale
-        c = S + c_minus_S
-        c_minus_d = c_minus_S if config.subtract_base else c
-        rest = torch.addcmul(c[..., None] * A_V, c_minus_d[..., None], V)
+        c = S * (1 + scale)
+        d = S if config.subtract_base else torch.zeros_like(S)
+        rest = c[..., None] * A_V + (c - d)[..., None] * V
     # B' lies in memory the other way round: its gradient is then the faster matrix product
     outer = torch.cat(((A_U * c[..., None, :]).mT, U.mT), dim=-2)
     return torch.cat((inner, rest), dim=-2), outer.mT
