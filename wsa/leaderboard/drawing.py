@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MARKERS = "oDs^vPX"
-MOST_PAIRS = 40  # in a picture of differences
+# in a picture of differences: of a suite's pairs, and of one method from others
+MOST_PAIRS, MOST_OTHERS = 40, 20
 
 
 @dataclass
@@ -104,7 +105,7 @@ def differences(view: SuiteView) -> Picture | None:
             for side in "ab"
         )
     ]
-    return _differences("differences", "Differences between methods", pairs)
+    return _differences("differences", "Differences between methods", pairs, MOST_PAIRS)
 
 
 def differences_of(view: SuiteView, name: str) -> Picture | None:
@@ -117,8 +118,9 @@ def differences_of(view: SuiteView, name: str) -> Picture | None:
             note = STATES[other_state] if method.gated else ""
             bars.append(_bar(difference, f"− {shorten(method.title)}", note))
     return _differences(
-        f"differences-{slug(name)}", f"{view.suite.methods[name].title} minus the others", bars
-    )
+        f"differences-{slug(name)}", f"{view.suite.methods[name].title} minus the others", bars,
+        MOST_OTHERS,
+    )  # fmt: skip
 
 
 def _bar(found: Difference, label: str, note: str = "") -> Bar:
@@ -127,12 +129,12 @@ def _bar(found: Difference, label: str, note: str = "") -> Bar:
     return Bar(mark, note, found.points, found.low, found.high, hollow=not found.clear)
 
 
-def _differences(name: str, title: str, bars: list[Bar]) -> Picture | None:
+def _differences(name: str, title: str, bars: list[Bar], most: int) -> Picture | None:
     if not bars:
         return None
-    if len(bars) > MOST_PAIRS:  # the closest tell most
-        title += f", the {MOST_PAIRS} closest"
-        bars = sorted(bars, key=lambda bar: abs(bar.centre))[:MOST_PAIRS]
+    if len(bars) > most:  # the closest tell most
+        title += f", the {most} closest"
+        bars = sorted(bars, key=lambda bar: abs(bar.centre))[:most]
     return intervals(
         name, title,
         "In points of accuracy, with the 95 % interval for other seeds and other sentences. "
