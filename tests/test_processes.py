@@ -80,6 +80,22 @@ def test_a_stage_ends_when_its_workflow_is_killed(through):
     assert "to go on: snakemake -c2 --unlock && snakemake -c2" in printed
 
 
+def test_a_stage_ends_when_nobody_reads_what_it_says_any_more():
+    workflow = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    stage = subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        env=os.environ | {processes.WORKFLOW: str(workflow.pid)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert stage.stdout.readline() == "started\n"
+    stage.stdout.close()  # as when the `tee` of a rule is gone
+    workflow.kill()
+    workflow.wait()
+    assert stage.wait(timeout=40) == -15
+
+
 def test_a_stage_whose_workflow_is_gone_already_ends():
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

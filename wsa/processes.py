@@ -44,10 +44,11 @@ def _end_with(pid: int) -> None:
         while workflow.is_running() and workflow.status() != psutil.STATUS_ZOMBIE:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     command = os.environ.get(COMMAND, "snakemake --cores 1")
-    print(
-        f"the workflow is gone, so this stage stops; to go on: {command} --unlock && {command}",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+    with contextlib.suppress(OSError):  # who would read it may be gone as well
+        print(
+            f"the workflow is gone, so this stage stops; to go on: {command} --unlock && {command}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_SECONDS_TO_END)
     os._exit(128 + signal.SIGTERM)
