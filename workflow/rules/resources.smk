@@ -17,6 +17,14 @@ def threads_of(wildcards):
     return SUITES[wildcards.suite].protocol.threads
 
 
+def whole_machine(wildcards):
+    """For a short job beside which nothing should run; on a cluster it has a job of its own.
+
+    A function, for `snakemake --unlock` reads the rules without knowing of cores.
+    """
+    return 1 if ELSEWHERE else workflow.cores
+
+
 def all_cores(wildcards):
     """So that nothing runs beside a job; on a cluster, the profile sees to that."""
     return threads_of(wildcards) if ELSEWHERE else workflow.cores
