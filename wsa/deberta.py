@@ -217,18 +217,16 @@ class CompactSelfAttention(stock.DisentangledSelfAttention):
         # dropout before the cut: the stock code draws a mask for all positions
         middle = self.pos_ebd_size
         positions = self.pos_dropout(rel_embeddings)[middle - length : middle + length]
-        query, position_query = self._project("query", "p2c", hidden_states, positions)
-        key, position_key = self._project("key", "c2p", hidden_states, positions)
-        value = self._heads(self.value_proj(hidden_states))
-        scale = self._scale(position_key, position_query)
-        query = query / scale
+        query, key, value, position_query, position_key = self._projections(
+            hidden_states, hidden_states, positions
+        )
         scores = query @ key.transpose(-1, -2)
         if position_key is not None:
             # position i - j belongs in column j of row i: reversed, the columns rise with j
             to_position = self._position_scores(query, position_key.flip(-2))
             scores = scores + _skew(to_position, length - 1)
         if position_query is not None:
-            from_position = self._position_scores(key, position_query / scale)
+            from_position = self._position_scores(key, position_query)
             scores = scores + _skew(from_position, length).transpose(-1, -2)
         probabilities = self.dropout(_probabilities(scores, attention_mask))
         context = (probabilities @ value).transpose(1, 2).flatten(2)
@@ -244,23 +242,36 @@ class CompactSelfAttention(stock.DisentangledSelfAttention):
         length, middle = hidden_states.size(1), self.pos_ebd_size
         # row j is the position of the first token seen from token j
         positions = self.pos_dropout(rel_embeddings)[middle - length + 1 : middle + 1].flip(0)
-        query, position_query = self._project("query", "p2c", hidden_states[:, :1], positions)
-        key, position_key = self._project("key", "c2p", hidden_states, positions)
-        value = self._heads(self.value_proj(hidden_states))
-        scale = self._scale(position_key, position_query)
-        query = query / scale
+        query, key, value, position_query, position_key = self._projections(
+            hidden_states[:, :1], hidden_states, positions
+        )
         scores = query @ key.transpose(-1, -2)
         if position_key is not None:
             scores = scores + query @ position_key.transpose(-1, -2)
         if position_query is not None:
-            scores = scores + (key * (position_query / scale)).sum(-1).unsqueeze(-2)
+            scores = scores + (key * position_query).sum(-1).unsqueeze(-2)
         probabilities = _probabilities(scores, attention_mask[:, :, :1])
         context = _drop_first(self.dropout, probabilities, length) @ value
         return context.transpose(1, 2).flatten(2)
 
-    def _scale(self, *position_terms: Tensor | None) -> float:
-        terms = 1 + sum(term is not None for term in position_terms)
-        return math.sqrt(self.attention_head_size * terms)
+    def _projections(
+        self,
+        queries: Float[Tensor, "batch queries hidden"],
+        tokens: Float[Tensor, "batch length hidden"],
+        positions: Float[Tensor, "positions hidden"],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """By heads: queries, keys and values, then positions as queries and as keys.
+
+        Queries are scaled. Positions are None where attention has no such term.
+        """
+        query, position_query = self._project("query", "p2c", queries, positions)
+        key, position_key = self._project("key", "c2p", tokens, positions)
+        value = self._heads(self.value_proj(tokens))
+        terms = 1 + (position_key is not None) + (position_query is not None)
+        scale = math.sqrt(self.attention_head_size * terms)
+        if position_query is not None:
+            position_query = position_query / scale
+        return query / scale, key, value, position_query, position_key
 
     def _project(
         self,

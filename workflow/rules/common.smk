@@ -29,6 +29,12 @@ else:
 # runs go to other machines: the GPUs and cores of this one do not count
 ELSEWHERE = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
+
+def machine_of(suite):
+    """Where its runs compute, for estimates; on a cluster that is not known yet."""
+    return Machine.elsewhere(suite.needs_gpu) if ELSEWHERE else Machine.here()
+
+
 try:
     SETTINGS = read_settings(config)
     _chosen, _line = choose_suites(SETTINGS, ELSEWHERE)
@@ -39,9 +45,8 @@ if workflow.is_main_process:  # jobs read this file again
     os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
     print(_line, file=sys.stderr)
     for _suite in _chosen:
-        _machine = Machine.elsewhere(_suite.needs_gpu) if ELSEWHERE else Machine.here()
         print(
-            f"{_suite.name}: {summary(_suite, SETTINGS.layout, _machine)}",
+            f"{_suite.name}: {summary(_suite, SETTINGS.layout, machine_of(_suite))}",
             file=sys.stderr,
         )
 

@@ -13,7 +13,7 @@ rule inference:
     log:
         "logs/inference/{suite}.log",
     # nothing runs beside what is timed
-    threads: all_cores
+    threads: whole_machine(threads_of)
     resources:
         gpu=gpu_of,
         mem_mb=mem_mb_of,

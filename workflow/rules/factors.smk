@@ -13,7 +13,7 @@ rule factors:
     wildcard_constraints:
         rank="[0-9]+",
     priority: 100
-    threads: whole_machine
+    threads: whole_machine(lambda wildcards: 1)
     resources:
         mem_mb=mem_mb_of,
         runtime=minutes(lambda run: 0),
@@ -35,7 +35,7 @@ rule check:
     log:
         "logs/check/{suite}/{method}.log",
     priority: 100
-    threads: whole_machine
+    threads: whole_machine(lambda wildcards: 1)
     resources:
         mem_mb=mem_mb_of,
         runtime=minutes(lambda run: 0),

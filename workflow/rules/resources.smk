@@ -4,7 +4,7 @@
 import functools
 import math
 
-from wsa.estimates import Machine, estimate
+from wsa.estimates import estimate
 from wsa.leases import devices
 
 # how much more is asked for than estimated; a second attempt asks for twice that
@@ -17,17 +17,18 @@ def threads_of(wildcards):
     return SUITES[wildcards.suite].protocol.threads
 
 
-def whole_machine(wildcards):
-    """For a short job beside which nothing should run; on a cluster it has a job of its own.
+def whole_machine(threads_elsewhere):
+    """All cores of this machine, so that nothing runs beside a job; on a cluster, where it has a
+    job of its own, the threads that it computes with.
 
-    A function, for `snakemake --unlock` reads the rules without knowing of cores.
+    Gives a function, as `minutes` does, for `snakemake --unlock` reads the rules without knowing
+    of cores.
     """
-    return 1 if ELSEWHERE else workflow.cores
 
+    def threads(wildcards):
+        return threads_elsewhere(wildcards) if ELSEWHERE else workflow.cores
 
-def all_cores(wildcards):
-    """So that nothing runs beside a job; on a cluster, the profile sees to that."""
-    return threads_of(wildcards) if ELSEWHERE else workflow.cores
+    return threads
 
 
 # 0 leaves a CPU's cores free to run side by side
@@ -41,8 +42,7 @@ def gpu_of(wildcards):
 @functools.cache
 def estimate_of(suite, method):
     suite = SUITES[suite]
-    machine = Machine.elsewhere(suite.needs_gpu) if ELSEWHERE else None
-    return estimate(suite, method, LAYOUT, machine)
+    return estimate(suite, method, LAYOUT, machine_of(suite))
 
 
 def estimates_of(wildcards):
