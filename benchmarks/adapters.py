@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from wsa.adapters import SpectralConfig, WSAConfig
-from wsa.devices import device_for_stage
+from wsa.machine.devices import device_for_stage
 
 from benchmarks.dense_rebuild import DenseRebuildLinear
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table

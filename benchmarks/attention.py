@@ -14,8 +14,8 @@ from peft import LoraConfig, PeftConfig, get_peft_model
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from wsa.adapters import WSAConfig
-from wsa.deberta import optimise
-from wsa.devices import device_for_stage
+from wsa.learning.deberta import optimise
+from wsa.machine.devices import device_for_stage
 
 from benchmarks.deberta import add_size_arguments, random_deberta
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table

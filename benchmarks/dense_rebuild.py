@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from wsa.factors import truncated_svd
+from wsa.adapters.factors import truncated_svd
 
 
 class DenseRebuildLinear(nn.Module):

@@ -7,7 +7,7 @@ a dry run, a run whose stages do nothing but leave their files, and a run with n
 runs.
 
 `python -m benchmarks.scale simulate`: how long 12 methods × 10 seeds × 5 suites take on 1, 8 and 64
-GPUs, from the seconds that stages took in earlier runs, or that `wsa.estimates` expects.
+GPUs, from the seconds that stages took in earlier runs, or that `wsa.machine.estimates` expects.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from pathlib import Path
 
 import yaml
 from wsa.errors import InputError
-from wsa.estimates import Machine, estimate
 from wsa.layout import Layout
-from wsa.records import Result, read_record
-from wsa.suite import load_suite
+from wsa.machine.estimates import Machine, estimate
+from wsa.records.record import read_record
+from wsa.records.run import Result
+from wsa.suite.load import load_suite
 
 from benchmarks.timing import report, table
 
@@ -158,7 +159,7 @@ def overhead(args: argparse.Namespace) -> None:
 
 
 def evidence(args: argparse.Namespace) -> None:
-    from tests.fake_results import make_results, many_methods
+    from tests.helpers.results import make_results, many_methods
     from wsa.evidence.tables import aggregate
     from wsa.evidence.verdicts import judge
     from wsa.leaderboard import render
@@ -220,7 +221,7 @@ def measured_durations(folder: Path, start_up: float) -> Durations:
 
 
 def expected_durations(name: str, start_up: float) -> Durations:
-    """As `wsa.estimates` expects them of a suite on a GPU."""
+    """As `wsa.machine.estimates` expects them of a suite on a GPU."""
     suite, layout = load_suite(name, ROOT / "config"), Layout()
     found = {
         method: estimate(suite, method, layout, Machine.elsewhere(suite.needs_gpu))
@@ -298,7 +299,7 @@ def simulate(args: argparse.Namespace) -> None:
 def _start_up() -> float:
     """Processor seconds until a stage has imported what it uses."""
     before = _children_seconds()
-    subprocess.run([sys.executable, "-c", "import wsa.training"], check=True)
+    subprocess.run([sys.executable, "-c", "import wsa.stages.train"], check=True)
     return _children_seconds() - before
 
 

@@ -16,16 +16,17 @@ from tempfile import TemporaryDirectory
 
 import torch
 from wsa.adapters.pruning import prune
-from wsa.batches import TokenTable, evaluation_sentences, training_sentences
-from wsa.checkpoint import Checkpoints
-from wsa.devices import device_for_stage, reproducible
-from wsa.directions import is_gate
-from wsa.evaluation import predict
+from wsa.adapters.saved import is_gate
 from wsa.layout import Layout
-from wsa.loop import Loop
-from wsa.models import attach, load_pretrained
-from wsa.suite import Method, Suite, load_suite
-from wsa.tokens import load_tokens
+from wsa.learning.batches import TokenTable, evaluation_sentences, training_sentences
+from wsa.learning.checkpoint import Checkpoints
+from wsa.learning.loop import Loop
+from wsa.learning.models import attach, load_pretrained
+from wsa.learning.tokens import load_tokens
+from wsa.machine.devices import device_for_stage, reproducible
+from wsa.stages.evaluate import predict
+from wsa.suite.load import load_suite
+from wsa.suite.schema import Method, Suite
 
 from benchmarks.timing import arguments, report, table
 

@@ -24,14 +24,15 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import nn
-from wsa.batches import Indices, TokenTable, training_batches
-from wsa.checkpoint import Checkpoints
-from wsa.deberta import optimise
-from wsa.devices import device_for_stage, reproducible
-from wsa.loop import Loop, _peak_memory
-from wsa.models import attach
-from wsa.suite import Method, Suite, load_suite
-from wsa.tokens import Tokens
+from wsa.learning.batches import Indices, TokenTable, training_batches
+from wsa.learning.checkpoint import Checkpoints
+from wsa.learning.deberta import optimise
+from wsa.learning.loop import Loop, _peak_memory
+from wsa.learning.models import attach
+from wsa.learning.tokens import Tokens
+from wsa.machine.devices import device_for_stage, reproducible
+from wsa.suite.load import load_suite
+from wsa.suite.schema import Method, Suite
 
 from benchmarks.deberta import add_size_arguments, is_real_size, random_deberta
 from benchmarks.dense_rebuild import rebuild_dense

@@ -9,12 +9,12 @@ import scipy.linalg
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from wsa.factors import truncated_svd
+from wsa.adapters.factors import truncated_svd
 
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table
 
 Triplets = tuple[Tensor, Tensor, Tensor]
-OURS, REFERENCE = "wsa.factors.truncated_svd", "torch.linalg.svd float64"
+OURS, REFERENCE = "wsa.adapters.factors.truncated_svd", "torch.linalg.svd float64"
 
 
 def methods(weight: Float[Tensor, "out in"], rank: int) -> dict[str, Callable[[], Triplets]]:

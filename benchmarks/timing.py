@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from wsa.devices import accelerator_name
 from wsa.files import write_json, write_text
-from wsa.provenance import environment, now
+from wsa.machine.devices import accelerator_name
+from wsa.machine.environment import environment, now
 
 Seconds = dict[str, list[float]]
 

@@ -12,15 +12,14 @@ def finished_runs(tmp_path_factory):
     Returns:
         (suite, layout), to read only.
     """
-    from wsa.evaluation import evaluate
+    from tests.helpers.project import SUITE, make_project
     from wsa.layout import Layout
-    from wsa.pruning import prune
+    from wsa.learning.tokens import tokenise
     from wsa.sources import fetch_data, fetch_model
-    from wsa.suite import load_suite
-    from wsa.tokens import tokenise
-    from wsa.training import train
-
-    from tiny_project import SUITE, make_project
+    from wsa.stages.evaluate import evaluate
+    from wsa.stages.prune import prune
+    from wsa.stages.train import train
+    from wsa.suite.load import load_suite
 
     folder = make_project(tmp_path_factory.mktemp("project"), methods=["majority", "lora", "wsa"])
     layout = Layout(*(folder / name for name in ("config", "resources", "results", "site")))

@@ -15,41 +15,41 @@ from pathlib import Path
 
 from wsa.errors import InputError, is_out_of_memory
 from wsa.layout import Layout
-from wsa.leases import leased_device
+from wsa.machine.leases import leased_device
 
 Command = Callable[[argparse.Namespace, Layout], int | None]
 
 
 def _fetch_model(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.sources import fetch_model
-    from wsa.suite import load_model
+    from wsa.suite.load import load_model
 
     fetch_model(load_model(args.model, layout.config), layout)
 
 
 def _fetch_data(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.sources import fetch_data
-    from wsa.suite import load_data
+    from wsa.suite.load import load_data
 
     fetch_data(load_data(args.data, layout.config), layout)
 
 
 def _tokenise(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.suite import load_data, load_model
-    from wsa.tokens import tokenise
+    from wsa.learning.tokens import tokenise
+    from wsa.suite.load import load_data, load_model
 
     tokenise(load_model(args.model, layout.config), load_data(args.data, layout.config), layout)
 
 
 def _factors(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.factors import build_factor_index
-    from wsa.suite import load_model
+    from wsa.adapters.factors import build_factor_index
+    from wsa.suite.load import load_model
 
     build_factor_index(load_model(args.model, layout.config), args.rank, layout)
 
 
 def _check(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.checks import check_method
+    from wsa.stages.check import check_method
 
     suite = _suite(args, layout)
     for method in [args.method] if args.method else suite.methods:
@@ -58,8 +58,8 @@ def _check(args: argparse.Namespace, layout: Layout) -> None:
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
     with _alone(args, layout), leased_device():
-        from wsa.estimates import check_gpu_memory, free_gpu
-        from wsa.training import train
+        from wsa.machine.estimates import check_gpu_memory, free_gpu
+        from wsa.stages.train import train
 
         suite = _suite(args, layout)
         check_gpu_memory(suite, [args.method], layout, free_gpu())
@@ -67,7 +67,7 @@ def _train(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _prune(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.pruning import prune
+    from wsa.stages.prune import prune
 
     with _alone(args, layout):
         pruning = prune(_suite(args, layout), args.method, args.seed, layout)
@@ -77,7 +77,7 @@ def _prune(args: argparse.Namespace, layout: Layout) -> None:
 
 def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
     with _alone(args, layout), leased_device():
-        from wsa.evaluation import evaluate
+        from wsa.stages.evaluate import evaluate
 
         result = evaluate(_suite(args, layout), args.method, args.seed, layout)
     for name, state in result.states.items():
@@ -86,14 +86,14 @@ def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
 
 def _inference(args: argparse.Namespace, layout: Layout) -> None:
     with leased_device():
-        from wsa.inference import summary, time_inference
+        from wsa.stages.inference import summary, time_inference
 
         print(summary(time_inference(_suite(args, layout), layout)))
 
 
 def _thresholds(args: argparse.Namespace, layout: Layout) -> None:
     with leased_device():
-        from wsa.thresholds import sweep_thresholds
+        from wsa.stages.thresholds import sweep_thresholds
 
         points = sweep_thresholds(_suite(args, layout), layout).points
     for point in points:
@@ -104,7 +104,7 @@ def _thresholds(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _export(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.exporting import export_run
+    from wsa.stages.export import export_run
 
     export_run(
         _suite(args, layout), args.method, args.seed, layout, args.destination, args.format,
@@ -131,7 +131,7 @@ def _aggregate(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _compare(args: argparse.Namespace, layout: Layout) -> int:
-    from wsa.evidence.compare import compare
+    from wsa.archive.compare import compare
 
     comparison = compare(args.a, args.b)
     print(comparison.table())
@@ -146,21 +146,21 @@ def _calibrate(args: argparse.Namespace, layout: Layout) -> None:
 
 def _site(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.leaderboard import render
-    from wsa.suite import load_suite
+    from wsa.suite.load import load_suite
 
     render([load_suite(name, layout.config, _seeds(args)) for name in args.suites], layout)
     print(f"open {layout.index_page}")
 
 
 def _publish(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.publish import publish
+    from wsa.archive.publish import publish
 
     suite = _suite(args, layout)
     print(publish(suite, layout, args.published, allow_dirty=args.allow_dirty))
 
 
 def _verify(args: argparse.Namespace, layout: Layout) -> int:
-    from wsa.verify import damages, rerun, sample_runs
+    from wsa.archive.verify import damages, rerun, sample_runs
 
     suite, faults = _suite(args, layout), 0
     if args.hashes:
@@ -178,7 +178,7 @@ def _verify(args: argparse.Namespace, layout: Layout) -> int:
 
 
 def _bundle(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.bundle import bundle, check_bundle
+    from wsa.archive.bundle import bundle, check_bundle
 
     if args.check:
         print(check_bundle(Path(args.suite)))
@@ -194,13 +194,13 @@ def _schemas(args: argparse.Namespace, layout: Layout) -> None:
 
 def _alone(args: argparse.Namespace, layout: Layout):
     """The lock of the run that a stage writes."""
-    from wsa.processes import alone
+    from wsa.machine.processes import alone
 
     return alone(layout.run(args.suite, args.method, args.seed).folder)
 
 
 def _suite(args: argparse.Namespace, layout: Layout):
-    from wsa.suite import load_suite
+    from wsa.suite.load import load_suite
 
     return load_suite(args.suite, layout.config, _seeds(args))
 
@@ -338,7 +338,7 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     args = _parser().parse_args(argv)
     layout = Layout(args.config, args.resources, args.results, args.site)
-    from wsa.processes import end_with_workflow
+    from wsa.machine.processes import end_with_workflow
 
     end_with_workflow()
     try:

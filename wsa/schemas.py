@@ -6,20 +6,20 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from wsa import records
-from wsa.evidence.records import Calibration, Claims, Findings, Inference, Thresholds
 from wsa.files import write_json
-from wsa.settings import Settings
-from wsa.suite import DataSpec, ModelSpec, Suite
+from wsa.records.evidence import Calibration, Claims, Findings, Inference, Thresholds
+from wsa.records.run import Pruning, Result, Training
+from wsa.suite.schema import DataSpec, ModelSpec, Suite
+from wsa.suite.settings import Settings
 
 _MODELS: dict[str, type[BaseModel]] = {
     "config": Settings,
     "suite": Suite,
     "model": ModelSpec,
     "data": DataSpec,
-    "training": records.Training,
-    "pruning": records.Pruning,
-    "result": records.Result,
+    "training": Training,
+    "pruning": Pruning,
+    "result": Result,
     "inference": Inference,
     "thresholds": Thresholds,
     "claims": Claims,

@@ -1,8 +1,7 @@
 """Tiny models of the three kinds, written once a session."""
 
 import pytest
-
-import tiny
+from tests.helpers import tiny
 
 
 @pytest.fixture(scope="session")

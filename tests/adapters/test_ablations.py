@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from wsa.suite import load_suite
+from wsa.suite.load import load_suite
 
 CONFIG = Path(__file__).parents[2] / "config"
 CHANGED = {

@@ -9,12 +9,19 @@ import pytest
 import torch
 import wsa
 from peft import LoraConfig, get_peft_model
-from test_peft import INPUTS, classification, classifier, language_model, logits, train
-from test_pruning import with_gates
+from tests.helpers.peft_models import (
+    INPUTS,
+    classification,
+    classifier,
+    language_model,
+    logits,
+    train,
+    with_gates,
+)
 from wsa.adapters import SpectralConfig, WSAConfig
 from wsa.cli import main
 from wsa.errors import InputError
-from wsa.exporting import export_run
+from wsa.stages.export import export_run
 
 PREAMBLE = """
 import sys

@@ -11,54 +11,19 @@ import pytest
 import torch
 from peft import PeftModel, TaskType, get_peft_model
 from peft.tuners.lora import convert_to_lora
+from tests.helpers.peft_models import (
+    ATTENTION,
+    INPUTS,
+    classification,
+    classifier,
+    language_model,
+    logits,
+    spectral_layers,
+    train,
+)
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-from wsa.adapters import SpectralConfig, SpectralLayer, WSAConfig
+from wsa.adapters import SpectralConfig, WSAConfig
 from wsa.errors import InputError
-
-ATTENTION = ["query", "key", "value"]
-HEAD = ["classifier", "pooler.dense"]
-INPUTS = {
-    "input_ids": torch.tensor([[1, 40, 50, 60, 70, 2], [1, 45, 55, 2, 0, 0]]),
-    "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]),
-}
-LABELS = torch.tensor([0, 1])
-
-
-def classifier(folder, dtype=torch.float32):
-    torch.manual_seed(0)
-    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, dtype=dtype)
-
-
-def language_model(folder, dtype=torch.float32):
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-
-
-def classification(kind=WSAConfig, **arguments):
-    arguments = {"r": 4, "target_modules": ATTENTION, "modules_to_save": list(HEAD)} | arguments
-    return kind(task_type=TaskType.SEQ_CLS, **arguments)
-
-
-def logits(model, inputs=INPUTS):
-    model.eval()
-    with torch.no_grad():
-        return model(**inputs).logits
-
-
-def train(model, inputs=INPUTS, labels=LABELS, steps=3, rate=3e-2):
-    """A few steps on everything that trains."""
-    model.train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        model(**inputs, labels=labels).loss.backward()
-        optimizer.step()
-    return model
-
-
-def spectral_layers(model) -> dict[str, SpectralLayer]:
-    return {n: m for n, m in model.named_modules() if isinstance(m, SpectralLayer)}
-
 
 # --- the start -----------------------------------------------------------------------------------
 
@@ -185,7 +150,8 @@ def test_saved_adapters_give_the_same_bits_in_another_process(
         model.save_pretrained(tmp_path / f"adapter{number}")
         torch.save(logits(model), tmp_path / f"expected{number}.pt")
     code = f"""
-        import torch, test_peft, wsa.adapters
+        import torch, wsa.adapters
+        from tests.helpers.peft_models import logits
         from peft import PeftModel
         from transformers import AutoModelForSequenceClassification as Auto
         for number, folder in enumerate({[str(folder) for folder in targets]}):
@@ -196,11 +162,11 @@ def test_saved_adapters_give_the_same_bits_in_another_process(
                     base, f"{tmp_path}/adapter{{number}}", low_cpu_mem_usage=meta
                 )
                 expected = torch.load(f"{tmp_path}/expected{{number}}.pt")
-                assert torch.equal(test_peft.logits(model), expected), (folder, meta)
+                assert torch.equal(logits(model), expected), (folder, meta)
         print("same bits")
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=Path(__file__).parent,
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=Path(__file__).parents[2],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "same bits", done.stderr

@@ -8,30 +8,18 @@ import torch
 import wsa
 from peft import PeftModel, get_peft_model
 from safetensors.numpy import load_file
-from test_peft import (
+from tests.helpers.peft_models import (
     ATTENTION,
     classification,
     classifier,
     language_model,
     logits,
     spectral_layers,
+    with_gates,
 )
 from wsa.adapters import SpectralConfig, WSAConfig
-from wsa.directions import prune_saved_adapter
+from wsa.adapters.saved import prune_saved_adapter
 from wsa.errors import InputError
-
-
-def with_gates(folder, seed=0, **arguments):
-    """A classifier whose gated adapters are far from their start and at different ranks."""
-    model = get_peft_model(classifier(folder), classification(**arguments))
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "spectral_" in name:
-                parameter.copy_(0.1 * torch.randn_like(parameter))
-        first = next(iter(spectral_layers(model).values()))
-        first.spectral_gate["default"].zero_()  # a module that loses all directions
-    return model
 
 
 def prune_files(model, folder, threshold=None):
@@ -172,7 +160,7 @@ def test_what_cannot_be_pruned_is_refused(bert_folder, gpt2_folder, tmp_path):
 
 
 def test_a_pruned_adapter_trains_on(bert_folder):
-    from test_peft import train
+    from tests.helpers.peft_models import train
 
     model = with_gates(bert_folder)
     wsa.prune(model)

@@ -7,10 +7,9 @@ import pytest
 import torch
 import wsa
 from peft import get_peft_model
+from tests.helpers.tiny import make_tiny_gpt2
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
-
-from tiny import make_tiny_gpt2
 
 SENTENCES = ["the film is wonderful and moving", "the script is dreadful and boring"] * 8
 

@@ -9,12 +9,12 @@ from benchmarks.dense_rebuild import DenseRebuildLinear, rebuild_dense
 from benchmarks.lengths import HISTOGRAM, sst2_lengths
 from benchmarks.timing import interleave, paired_ratio
 from peft import inject_adapter_in_model
+from tests.helpers.project import METHODS, edit_yaml, make_project, prepare
 from torch import nn
 from wsa.adapters import SpectralConfig
 from wsa.layout import Layout
 
 from benchmarks import adapters, attention, shrinking, steps, svd
-from tiny_project import METHODS, edit_yaml, make_project, prepare
 
 SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
 

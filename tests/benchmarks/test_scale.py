@@ -6,12 +6,11 @@ import time
 
 import pytest
 from benchmarks.scale import Durations, makespan
+from tests.helpers.results import make_results, many_methods
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
 from wsa.leaderboard import render
-
-from fake_results import make_results, many_methods
 
 
 def durations(before: float, runs: list[float], after: float) -> Durations:

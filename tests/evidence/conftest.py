@@ -2,10 +2,10 @@ import json
 import shutil
 
 import pytest
-from tests.fake_results import make_results, make_suite
+from tests.helpers.results import make_results, make_suite
 from wsa.files import sha256_json
 from wsa.layout import Layout
-from wsa.records import SEAL
+from wsa.records.record import SEAL
 
 ACCURACY = {
     "full": 95.5,

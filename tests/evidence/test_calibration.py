@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from wsa.evidence import calibration
 from wsa.evidence.calibration import KINDS, calibrate, published, simulate
-from wsa.evidence.records import Calibration
-from wsa.records import read_record
+from wsa.records.evidence import Calibration
+from wsa.records.record import read_record
 
 LEVEL = 0.05
 

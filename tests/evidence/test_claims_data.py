@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 from tests.evidence.conftest import CLAIMS, HYPOTHESIS
-from tests.fake_results import make_suite
-from wsa.suite import load_suite
+from tests.helpers.results import make_suite
+from wsa.suite.load import load_suite
 
 
 def test_the_hypothesis_claims_stand_in_its_own_suite():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from wsa.evidence.comparisons import RESAMPLES, compare_all, comparison_table, estimate
-from wsa.evidence.reading import Runs
+from wsa.evidence.runs import Runs
 from wsa.layout import Layout
 
 

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.evidence.conftest import a_suite, edit_record
-from tests.fake_results import make_results
+from tests.helpers.results import make_results
 from wsa.evidence.findings import _outliers, check
-from wsa.evidence.reading import Runs, read_runs
-from wsa.evidence.records import Findings
+from wsa.evidence.runs import Runs, read_runs
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
-from wsa.predictions import predictions_hash
-from wsa.records import read_record
+from wsa.records.evidence import Findings
+from wsa.records.predictions import predictions_hash
+from wsa.records.record import read_record
 
 RUN = ("lora", 2)
 

@@ -5,7 +5,7 @@ import statistics
 import pandas as pd
 import pytest
 from tests.evidence.conftest import ACCURACY
-from tests.fake_results import make_results, make_suite
+from tests.helpers.results import make_results, make_suite
 from wsa.evidence.tables import aggregate
 
 

@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 from tests.evidence.conftest import a_suite
-from tests.fake_results import make_results
-from wsa.evidence.reading import read_results
-from wsa.evidence.records import Claims, Inference
+from tests.helpers.results import make_results
 from wsa.evidence.regions import judge_interval, judge_ratio
+from wsa.evidence.runs import read_results
 from wsa.evidence.verdicts import judge, judge_budget
-from wsa.records import Result, read_record, write_record
+from wsa.records.evidence import Claims, Inference
+from wsa.records.record import read_record, write_record
+from wsa.records.run import Result
 
 
 def _judged(claims, claim, state=None):

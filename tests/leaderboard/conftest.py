@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.fake_results import make_results, make_suite
-from wsa.evidence.records import ThresholdPoint, Thresholds
+from tests.helpers.results import make_results, make_suite
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
 from wsa.leaderboard import render
-from wsa.records import Result, read_record, write_record
-from wsa.suite import Suite
+from wsa.records.evidence import ThresholdPoint, Thresholds
+from wsa.records.record import read_record, write_record
+from wsa.records.run import Result
+from wsa.suite.schema import Suite
 
 # Text that tries to break out of a page: a tag, quotes, markup of other languages, a mark that
 # turns the writing direction, a word longer than a line.

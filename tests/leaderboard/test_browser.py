@@ -11,12 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.fake_results import make_suite
+from tests.helpers.results import make_suite
 from tests.leaderboard.conftest import HOSTILE
-from wsa.evidence.records import Claims
 from wsa.layout import Layout
 from wsa.leaderboard import render
-from wsa.records import Result, read_record, write_record
+from wsa.records.evidence import Claims
+from wsa.records.record import read_record, write_record
+from wsa.records.run import Result
 
 PAGES = (
     "index.html",

@@ -13,14 +13,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.fake_results import make_results, make_suite
+from tests.helpers.results import make_results, make_suite
 from tests.leaderboard.conftest import HOSTILE, SENTENCES, SWEPT
 from wsa.errors import InputError
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
 from wsa.leaderboard import render
-from wsa.suite import Suite, check
+from wsa.suite.schema import Suite
+from wsa.suite.strict import check
 
 
 class Page(HTMLParser):

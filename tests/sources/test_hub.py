@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.helpers import tiny
 from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.sources import fetch_data, fetch_model, verify
-from wsa.suite import DataSpec, ModelSpec
-
-import tiny
+from wsa.suite.schema import DataSpec, ModelSpec
 
 REVISION = "8ccc9b6f36199bec6961081d44eb72fb3f7353f3"
 MODEL_FILES = ["config.json", "pytorch_model.bin", "spm.model", "tokenizer_config.json"]
@@ -131,7 +130,7 @@ from pathlib import Path
 from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.sources import fetch_data, fetch_model
-from wsa.suite import DataSpec, ModelSpec
+from wsa.suite.schema import DataSpec, ModelSpec
 layout = Layout(resources=Path(sys.argv[1]))
 try:
     fetch_model(ModelSpec.model_validate_json(sys.argv[2]), layout)

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from wsa.errors import InputError
 from wsa.layout import Layout
-from wsa.records import read_record
+from wsa.records.record import read_record
 from wsa.sources import SourceRecord, fetch_data, fetch_model, verify
-from wsa.suite import DataSpec, ModelSpec, check, read_yaml
+from wsa.suite.load import read_yaml
+from wsa.suite.schema import DataSpec, ModelSpec
+from wsa.suite.strict import check
 
 CONFIG = Path(__file__).parents[2] / "config"
 

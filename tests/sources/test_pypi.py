@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from wsa.errors import InputError
 from wsa.sources import pypi
-from wsa.suite import PypiSource
+from wsa.suite.schema import PypiSource
 
 METADATA = "Metadata-Version: 2.1\nName: tiny-pack\nVersion: 1.0\n"
 

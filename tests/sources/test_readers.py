@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from wsa.errors import InputError
 from wsa.sources import readers
-from wsa.suite import RatedSentences, Splits
+from wsa.suite.schema import RatedSentences, Splits
 
 GOOD = b"sentence\tlabel\ngood\t1\nbad\t0\n"
 SST2 = Path(os.environ.get("SST2_FOLDER", "sst2"))

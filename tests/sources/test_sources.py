@@ -6,13 +6,12 @@ import os
 
 import pandas as pd
 import pytest
+from tests.helpers import tiny
 from wsa.errors import InputError
 from wsa.layout import Layout
-from wsa.records import read_record
+from wsa.records.record import read_record
 from wsa.sources import SourceRecord, fetch_data, fetch_model, verify
-from wsa.suite import DataSpec, ModelSpec
-
-import tiny
+from wsa.suite.schema import DataSpec, ModelSpec
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tiny_project import edit_yaml, environment, make_project
+from tests.helpers.project import edit_yaml, environment, make_project
 
 DEVICES = ("0", "1", "2", "3")
 SECONDS = 600  # for anything to happen
@@ -82,7 +81,7 @@ def test_two_workflows_and_a_kill_never_put_two_runs_on_one_device(tmp_path):
     projects = [make_project(tmp_path / name, methods=["lora"]) for name in ("one", "other")]
     for project in projects:
         edit_yaml(project / "config/suites/tiny.yaml", seeds=[0, 1, 2, 3])
-        with (project / "wsa/training.py").open("a") as training:
+        with (project / "wsa/stages/train.py").open("a") as training:
             training.write(WITNESS)
     journal = tmp_path / "journal"
 

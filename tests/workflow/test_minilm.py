@@ -7,8 +7,7 @@ import shutil
 import socket
 
 import pytest
-
-from tiny_project import ROOT, make_project, snakemake, write_yaml
+from tests.helpers.project import ROOT, make_project, snakemake, write_yaml
 
 
 @pytest.mark.slow

@@ -9,10 +9,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from wsa.suite import load_suite
-
-from tiny import make_tiny_deberta
-from tiny_project import ROOT, make_project, snakemake, write_yaml
+from tests.helpers.project import ROOT, make_project, snakemake, write_yaml
+from tests.helpers.tiny import make_tiny_deberta
+from wsa.suite.load import load_suite
 
 # a folder with SST-2 as train.tsv and validation.tsv
 SST2 = os.environ.get("WSA_SST2")

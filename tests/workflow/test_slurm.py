@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-
-from slurm import ask, jobs, slurm, why_not
-from tiny_project import edit_yaml, environment, make_project
+from tests.helpers.project import edit_yaml, environment, make_project
+from tests.helpers.slurm import ask, jobs, slurm, why_not
 
 pytestmark = [
     pytest.mark.workflow,
@@ -35,7 +34,7 @@ def project(cluster, tmp_path_factory) -> Path:
     edit_yaml(folder / "config/suites/tiny.yaml", seeds=[0], needs_gpu=True)
     edit_yaml(folder / "config/config.yaml", allow_cpu=True)  # the node's GPU is a pretence
     # a training can be slowed down, so that there is time to disturb it
-    with (folder / "wsa/loop.py").open("a") as loop:
+    with (folder / "wsa/learning/loop.py").open("a") as loop:
         loop.write(SLOW)
     done = start(folder)
     printed = done.communicate()[0]

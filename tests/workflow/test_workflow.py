@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from wsa.records import SEAL
-
-from tiny_project import ROOT, edit_yaml, make_project, snakemake, wsa
+from tests.helpers.project import ROOT, edit_yaml, make_project, snakemake, wsa
+from wsa.records.record import SEAL
 
 RUNS = "results/tiny/runs"
 
@@ -87,15 +86,15 @@ def test_a_deleted_result_is_made_again(project):
     [
         ("wsa/leaderboard/templates/base.html", {"site"}),
         ("wsa/evidence/verdicts.py", {"aggregate", "site"}),
-        ("wsa/inference.py", {"inference", "aggregate", "site"}),
-        ("wsa/pruning.py", {"prune", "evaluate", "inference", "aggregate", "site"}),
+        ("wsa/stages/inference.py", {"inference", "aggregate", "site"}),
+        ("wsa/stages/prune.py", {"prune", "evaluate", "inference", "aggregate", "site"}),
         # the weights of full fine-tuning went after their evaluation, so they are trained again
         (
-            "wsa/evaluation.py",
+            "wsa/stages/evaluate.py",
             {"train_full", "evaluate", "inference", "thresholds", "aggregate", "site"},
         ),
         (
-            "wsa/training.py",
+            "wsa/stages/train.py",
             {
                 "train",
                 "train_full",
@@ -123,7 +122,7 @@ def test_changed_code_reruns_its_stage_and_what_follows(project, file, rules):
 
 @pytest.mark.workflow
 def test_a_comment_reruns_nothing(project):
-    path = project / "wsa/training.py"
+    path = project / "wsa/stages/train.py"
     text = path.read_text()
     path.write_text(f"# a comment\n{text}")
     try:

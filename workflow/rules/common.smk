@@ -10,12 +10,12 @@ from snakemake.settings.types import DeploymentMethod
 
 import wsa
 from wsa.errors import COMMAND, InputError
-from wsa.estimates import Machine, summary
+from wsa.machine.estimates import Machine, summary
 from wsa.files import sha256_file, sha256_json
 from wsa.layout import Layout
-from wsa.processes import WORKFLOW
-from wsa.provenance import source_hash
-from wsa.settings import choose_suites, read_settings, shown_suites
+from wsa.machine.processes import WORKFLOW
+from wsa.identity import code_hash
+from wsa.suite.settings import choose_suites, read_settings, shown_suites
 
 # a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
 os.environ[WORKFLOW] = str(os.getpid())

@@ -21,6 +21,6 @@ rule evaluate:
     params:
         wsa=WSA,
         configuration=run_digest,
-        code=source_hash("wsa.evaluation"),
+        code=code_hash("evaluate"),
     shell:
         "{params.wsa} evaluate {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

@@ -22,7 +22,7 @@ rule inference:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        code=source_hash("wsa.inference"),
+        code=code_hash("inference"),
     shell:
         "{params.wsa} inference {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
@@ -44,7 +44,7 @@ rule thresholds:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        code=source_hash("wsa.thresholds"),
+        code=code_hash("thresholds"),
     shell:
         "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
@@ -66,6 +66,6 @@ rule aggregate:
         wsa=WSA,
         seeds=SEEDS,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
-        code=[source_hash("wsa.evidence.tables"), source_hash("wsa.evidence.verdicts")],
+        code=code_hash("aggregate"),
     shell:
         "{params.wsa} aggregate {wildcards.suite} {params.seeds} 2>&1 | tee {log}"

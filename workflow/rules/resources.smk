@@ -4,8 +4,8 @@
 import functools
 import math
 
-from wsa.estimates import estimate
-from wsa.leases import devices
+from wsa.machine.estimates import estimate
+from wsa.machine.leases import devices
 
 # how much more is asked for than estimated; a second attempt asks for twice that
 TIMES_MEMORY = 1.5

@@ -26,7 +26,7 @@ rule site:
         seeds=SEEDS,
         names=SHOWN,
         suites=[digest(suite) for suite in SUITES.values()],
-        code=source_hash("wsa.leaderboard"),
+        code=code_hash("site"),
         templates=template_hash(),
     shell:
         "{params.wsa} site {params.seeds} {params.names} 2>&1 | tee {log}"

@@ -43,6 +43,6 @@ rule tokenise:
         runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
-        code=source_hash("wsa.tokens"),
+        code=code_hash("tokenise"),
     shell:
         "{params.wsa} tokenise {wildcards.model} {wildcards.data} 2>&1 | tee {log}"

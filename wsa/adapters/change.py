@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsa.adapters.config import SpectralConfig
-from wsa.directions import gate_values
+from wsa.adapters.saved import gate_values
 
 
 def low_rank_change(

@@ -21,7 +21,7 @@ from torch import nn
 
 from wsa.adapters.change import low_rank_change
 from wsa.adapters.config import SpectralConfig
-from wsa.directions import CONFIG, WEIGHTS, adapter_key, by_module, head_tensors
+from wsa.adapters.saved import CONFIG, WEIGHTS, adapter_key, by_module, head_tensors
 from wsa.errors import InputError
 from wsa.files import atomic_folder, write_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from wsa.directions import is_gate
+from wsa.adapters.saved import is_gate
 
 
 def parameter_groups(

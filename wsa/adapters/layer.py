@@ -15,8 +15,8 @@ from transformers.pytorch_utils import Conv1D
 
 from wsa.adapters.change import low_rank_change
 from wsa.adapters.config import SpectralConfig
-from wsa.directions import DIRECTION_AXIS, gate_values, take_directions
-from wsa.factors import FactorCache, truncated_svd
+from wsa.adapters.factors import FactorCache, truncated_svd
+from wsa.adapters.saved import DIRECTION_AXIS, gate_values, take_directions
 
 
 class SpectralLayer(BaseTunerLayer):

@@ -21,7 +21,7 @@ from transformers.pytorch_utils import Conv1D
 from wsa.adapters.change import low_rank_change
 from wsa.adapters.config import SpectralConfig
 from wsa.adapters.layer import SpectralLayer, SpectralLinear
-from wsa.directions import gate_values
+from wsa.adapters.saved import gate_values
 
 
 class SpectralModel(BaseTuner):

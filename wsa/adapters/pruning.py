@@ -10,7 +10,7 @@ from peft import get_peft_model_state_dict
 from torch import Tensor
 
 from wsa.adapters.model import SpectralModel
-from wsa.directions import PrunedRanks, kept_parameters
+from wsa.adapters.saved import PrunedRanks, kept_parameters
 
 
 def prune(

@@ -25,10 +25,10 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr, ndtri
 
 from wsa.evidence.comparisons import bootstrap_over_seeds, bootstrap_weights, percentiles
-from wsa.evidence.intervals import CONTRADICTED, SUPPORTED, UNDECIDED, difference, judge_region
 from wsa.evidence.orders import decide
-from wsa.evidence.records import Calibration, CalibrationRow, Interval, Rate, World
-from wsa.records import read_record, write_record
+from wsa.evidence.statistics import CONTRADICTED, SUPPORTED, UNDECIDED, difference, judge_region
+from wsa.records.evidence import Calibration, CalibrationRow, Interval, Rate, World
+from wsa.records.record import read_record, write_record
 
 SENTENCES = 872  # of SST-2's validation set, and of the embedded data set's
 SEEDS = (3, 5)

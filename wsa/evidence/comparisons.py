@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from scipy import stats
 
-from wsa.evidence.intervals import (
+from wsa.evidence.runs import Runs
+from wsa.evidence.statistics import (
     ALPHA,
     LEVEL,
     TwoWay,
@@ -21,9 +22,8 @@ from wsa.evidence.intervals import (
     t_interval,
     two_way,
 )
-from wsa.evidence.reading import Runs
-from wsa.evidence.records import Estimate, Interval, McNemar, PairComparison
-from wsa.predictions import STATES
+from wsa.records.evidence import Estimate, Interval, McNemar, PairComparison
+from wsa.records.predictions import STATES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wsa.evidence.comparisons import common_seeds, units
-from wsa.evidence.intervals import difference, judge_order
 from wsa.evidence.judgements import called
-from wsa.evidence.reading import Run, Runs
-from wsa.evidence.records import Finding
-from wsa.records import Environment, Result
+from wsa.evidence.runs import Run, Runs
+from wsa.evidence.statistics import difference, judge_order
+from wsa.records.evidence import Finding
+from wsa.records.run import Environment, Result
 
 SEVERITIES = ("error", "warning", "note")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from wsa.evidence.intervals import CONTRADICTED, SUPPORTED
-from wsa.evidence.reading import Runs
-from wsa.evidence.records import Judgement, VerdictWord
+from wsa.evidence.runs import Runs
+from wsa.evidence.statistics import CONTRADICTED, SUPPORTED
+from wsa.records.evidence import Judgement, VerdictWord
 
 NOTHING = "—"
 ONE_SEED = "One seed says nothing about other seeds."

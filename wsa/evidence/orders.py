@@ -9,16 +9,6 @@ from jaxtyping import Float, Int
 
 from wsa.evidence import planning
 from wsa.evidence.comparisons import common_seeds, percent_interval
-from wsa.evidence.intervals import (
-    ALPHA,
-    CONTRADICTED,
-    FEWEST_DIFFERING,
-    SUPPORTED,
-    TwoWay,
-    difference,
-    holm,
-    judge_order,
-)
 from wsa.evidence.judgements import (
     ONE_MORE,
     ONE_SEED,
@@ -29,9 +19,19 @@ from wsa.evidence.judgements import (
     too_few,
     undecided,
 )
-from wsa.evidence.reading import Runs
-from wsa.evidence.records import Judgement, PairComparison
-from wsa.suite import OrderClaim
+from wsa.evidence.runs import Runs
+from wsa.evidence.statistics import (
+    ALPHA,
+    CONTRADICTED,
+    FEWEST_DIFFERING,
+    SUPPORTED,
+    TwoWay,
+    difference,
+    holm,
+    judge_order,
+)
+from wsa.records.evidence import Judgement, PairComparison
+from wsa.suite.schema import OrderClaim
 
 TEST = (
     "Two-way random effects over seeds and sentences, paired by both; 95 % interval for other "

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from wsa.evidence.intervals import ALPHA, TwoWay
+from wsa.evidence.statistics import ALPHA, TwoWay
 
 POWER = 0.8  # the probability with which the planned runs should decide
 MOST_SEEDS = 50  # in all; a plan beyond is no plan

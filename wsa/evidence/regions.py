@@ -9,13 +9,6 @@ import numpy as np
 from wsa.errors import InputError
 from wsa.evidence import planning
 from wsa.evidence.comparisons import common_seeds
-from wsa.evidence.intervals import (
-    CONTRADICTED,
-    SUPPORTED,
-    equivalence_p,
-    judge_region,
-    t_interval,
-)
 from wsa.evidence.judgements import (
     ONE_MORE,
     ONE_SEED,
@@ -26,10 +19,17 @@ from wsa.evidence.judgements import (
     too_few,
     undecided,
 )
-from wsa.evidence.reading import Runs
-from wsa.evidence.records import Inference, Interval, Judgement
-from wsa.records import read_record
-from wsa.suite import IntervalClaim, RatioClaim, ValueClaim
+from wsa.evidence.runs import Runs
+from wsa.evidence.statistics import (
+    CONTRADICTED,
+    SUPPORTED,
+    equivalence_p,
+    judge_region,
+    t_interval,
+)
+from wsa.records.evidence import Inference, Interval, Judgement
+from wsa.records.record import read_record
+from wsa.suite.schema import IntervalClaim, RatioClaim, ValueClaim
 
 TEST = "Over {}: two one-sided t-tests at 5 % each for support, 95 % interval for contradiction"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsa.evidence.reading import Runs, hardware, read_results
+from wsa.evidence.runs import Runs, hardware, read_results
 from wsa.files import atomic_path, write_text
 from wsa.layout import Layout
-from wsa.predictions import STATES
-from wsa.records import Result
-from wsa.suite import Suite
+from wsa.records.predictions import STATES
+from wsa.records.run import Result
+from wsa.suite.schema import Suite
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from wsa.evidence.comparisons import compare_all, comparison_table, estimate, units
 from wsa.evidence.findings import check
-from wsa.evidence.intervals import CONTRADICTED, SUPPORTED
 from wsa.evidence.judgements import decided, not_measured, undecided
 from wsa.evidence.orders import judge_orders
-from wsa.evidence.reading import Runs, hardware, read_runs
-from wsa.evidence.records import Claims, Findings, JudgedClaim, Judgement, PairComparison
 from wsa.evidence.regions import judge_interval, judge_ratio, judge_value
+from wsa.evidence.runs import Runs, hardware, read_runs
+from wsa.evidence.statistics import CONTRADICTED, SUPPORTED
 from wsa.files import atomic_path
 from wsa.layout import Layout
-from wsa.records import write_record
-from wsa.suite import BudgetClaim, IntervalClaim, OrderClaim, RatioClaim, Suite, ValueClaim
+from wsa.records.evidence import Claims, Findings, JudgedClaim, Judgement, PairComparison
+from wsa.records.record import write_record
+from wsa.suite.schema import BudgetClaim, IntervalClaim, OrderClaim, RatioClaim, Suite, ValueClaim
 
 
 def judge(suite: Suite, layout: Layout) -> Claims:

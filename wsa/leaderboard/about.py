@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsa.suite import Method
+from wsa.suite.schema import Method
 
 
 @dataclass(frozen=True)

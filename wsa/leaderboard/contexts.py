@@ -12,7 +12,7 @@ from wsa.leaderboard import drawing
 from wsa.leaderboard.about import about
 from wsa.leaderboard.formats import date, repeats
 from wsa.leaderboard.pictures import Picture
-from wsa.leaderboard.reading import Run, place
+from wsa.leaderboard.results import Run, place
 from wsa.leaderboard.rows import STATES
 
 if TYPE_CHECKING:

@@ -23,14 +23,14 @@ from wsa.leaderboard.pictures import (
     shorten,
     sweep,
 )
-from wsa.leaderboard.reading import Difference, mean_ranks
+from wsa.leaderboard.results import Difference, mean_ranks
 from wsa.leaderboard.rows import STATES, scale_of
-from wsa.suite import Suite
+from wsa.suite.schema import Suite
 
 if TYPE_CHECKING:
-    from wsa.evidence.records import ThresholdPoint
     from wsa.leaderboard.rows import Row
     from wsa.leaderboard.view import SuiteView
+    from wsa.records.evidence import ThresholdPoint
 
 MARKERS = "oDs^vPX"
 # in a picture of differences: of a suite's pairs, and of one method from others

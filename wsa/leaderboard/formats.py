@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from wsa.records import Determinism
+from wsa.records.run import Determinism
 
 DASH = "–"
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wsa.evidence.records import Estimate
 from wsa.leaderboard.pictures import Mark
-from wsa.leaderboard.reading import Run, SuiteResults
-from wsa.suite import Method, Suite
+from wsa.leaderboard.results import Run, SuiteResults
+from wsa.records.evidence import Estimate
+from wsa.suite.schema import Method, Suite
 
 STATES = {"unpruned": "as trained", "pruned": "pruned", "gate_only": "gates pruned"}
 NEAR = 10.0  # points below the best within which a scale shows differences

@@ -10,17 +10,17 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsa import evidence
-from wsa.evidence.records import Calibration
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import drawing, formats
 from wsa.leaderboard.contexts import compare_context, method_context, run_context
 from wsa.leaderboard.downloads import write_downloads
-from wsa.leaderboard.reading import read_suite
+from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.rows import Row, scale_of
 from wsa.leaderboard.view import SuiteView, answer, gaps_of
-from wsa.records import read_record
-from wsa.suite import Suite
+from wsa.records.evidence import Calibration
+from wsa.records.record import read_record
+from wsa.suite.schema import Suite
 
 SITE_NAME = "Weighted Spectral Adapter, measured"
 QUESTION = "Does the Weighted Spectral Adapter do what was claimed for it?"

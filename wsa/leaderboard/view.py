@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
-from wsa.evidence.records import Finding, Judgement
 from wsa.leaderboard.drawing import marks
 from wsa.leaderboard.formats import repeats
 from wsa.leaderboard.pictures import Mark
-from wsa.leaderboard.reading import Difference, Run, SuiteResults
+from wsa.leaderboard.results import Difference, Run, SuiteResults
 from wsa.leaderboard.rows import STATES, Row, rows_of
-from wsa.suite import Claim, Method, Suite
+from wsa.records.evidence import Finding, Judgement
+from wsa.suite.schema import Claim, Method, Suite
 
 
 @dataclass(frozen=True)

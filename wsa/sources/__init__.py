@@ -19,9 +19,9 @@ from pathlib import Path
 from wsa.errors import InputError
 from wsa.files import atomic_folder
 from wsa.layout import Layout
+from wsa.records.source import SourceRecord, SplitCounts, seal, verify
 from wsa.sources import hub, path, pypi, readers
-from wsa.sources.record import SourceRecord, SplitCounts, seal, verify
-from wsa.suite import DataSpec, ModelSpec
+from wsa.suite.schema import DataSpec, ModelSpec
 
 __all__ = ["SourceRecord", "fetch_data", "fetch_model", "verify"]
 

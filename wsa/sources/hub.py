@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from wsa.errors import InputError
-from wsa.progress import say
-from wsa.suite import HubSource
+from wsa.machine.progress import say
+from wsa.suite.schema import HubSource
 
 
 def fetch_model(source: HubSource, archives: Path) -> Path:

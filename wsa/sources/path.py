@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from wsa.errors import InputError
-from wsa.suite import PathSource
+from wsa.suite.schema import PathSource
 
 
 def fetch(source: PathSource) -> Path:

@@ -16,8 +16,8 @@ from typing import IO
 
 from wsa.errors import InputError, did_you_mean
 from wsa.files import atomic_path, sha256_file
-from wsa.progress import say
-from wsa.suite import PypiSource
+from wsa.machine.progress import say
+from wsa.suite.schema import PypiSource
 
 
 def fetch(source: PypiSource, scratch: Path, archives: Path) -> Path:

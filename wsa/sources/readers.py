@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wsa.errors import InputError
-from wsa.suite import RatedSentences, Splits
+from wsa.suite.schema import RatedSentences, Splits
 
 COLUMNS = ["sentence", "label"]
 SPLITS = ("train", "validation")

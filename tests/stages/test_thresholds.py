@@ -1,0 +1,32 @@
+"""Accuracy against τ: the suite's own threshold gives the run's own pruned accuracy."""
+
+from dataclasses import replace
+
+import pytest
+from wsa.errors import InputError
+from wsa.records.record import read_record
+from wsa.records.run import Result
+from wsa.stages import thresholds
+
+
+def test_the_sweep_passes_through_the_run_as_it_was_evaluated(finished_runs, monkeypatch):
+    suite, layout = finished_runs
+    result = read_record(layout.run(suite.name, "wsa", 0).result, Result)
+    monkeypatch.setattr(thresholds, "THRESHOLDS", (0.0, result.rank.threshold, 1.0))
+    points = thresholds.sweep_thresholds(suite, layout).points
+    assert [point.method for point in points] == ["wsa"] * 3
+    nothing, own, everything = points
+    assert nothing.accuracy == result.states["unpruned"].accuracy
+    assert nothing.effective_rank == result.rank.initial
+    assert nothing.kept_parameters == result.parameters.trainable
+    assert own.accuracy == result.states["pruned"].accuracy
+    assert own.effective_rank == result.rank.effective_mean
+    assert own.kept_parameters == result.parameters.kept
+    assert 0 < own.effective_rank < result.rank.initial  # else this says nothing
+    assert (everything.effective_rank, everything.kept_parameters) == (0, result.parameters.head)
+
+
+def test_without_gated_runs_there_is_nothing_to_sweep(finished_runs, tmp_path):
+    suite, layout = finished_runs
+    with pytest.raises(InputError, match="no run with gates and seed 0 is trained"):
+        thresholds.sweep_thresholds(suite, replace(layout, results=tmp_path))

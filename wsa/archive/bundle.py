@@ -1,0 +1,314 @@
+"""A suite's results as one archive that a paper can cite: an RO-Crate with a manifest of hashes.
+
+The archive is laid out as the project's folder is, so that `wsa site` renders its page where it is
+unpacked. Equal results give an equal archive, byte by byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from importlib.metadata import distributions
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from wsa.archive.verify import damages, made
+from wsa.errors import InputError
+from wsa.files import atomic_path, sha256_file
+from wsa.layout import Layout
+from wsa.records.record import read_record
+from wsa.records.run import Result
+from wsa.records.source import RECORD, SourceRecord
+from wsa.suite.load import SPEC_FOLDERS, load_suite, read_yaml
+from wsa.suite.schema import Suite
+
+MANIFEST = "manifest-sha256.txt"
+METADATA = "ro-crate-metadata.json"
+LOCK_FILE = "requirements.lock"
+CODE = "https://pypi.org/project/weighted-spectral-adapter/"
+_DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the earliest a zip archive can hold
+
+
+# what zipfile raises for a damaged archive, wherever the damage lies
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+
+
+def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Path:
+    """Write the archive of a suite's results.
+
+    It holds records, predictions, adapters, curves, tables, the suite's configuration, the
+    sentences that its page shows, the versions of all installed packages, the page, and a manifest
+    that `sha256sum -c` reads.
+
+    Args:
+        suite: the suite; every run of it should have been made.
+        layout: where its files lie.
+        destination: the archive; default: `<suite>.zip` in the working directory.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        InputError: if a run is missing, or a file is not what its record says.
+    """
+    destination = destination or Path(f"{suite.name}.zip")
+    missing = [run for run in suite.runs() if not layout.run(suite.name, *run).result.exists()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(suite.runs())} runs have not been made, the first is "
+            f"{missing[0][0]} with seed {missing[0][1]}", file=layout.suite(suite.name),
+            remedy=f"snakemake --cores 2 --config suites={suite.name}",
+        )  # fmt: skip
+    for damage in damages(suite, layout):
+        raise InputError(damage)
+    with tempfile.TemporaryDirectory(prefix="wsa-bundle-") as scratch:
+        folder = Path(scratch)
+        for name, path in sorted(_contents(suite, layout)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
+        _render(suite.name, folder)
+        lines = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()})
+        (folder / LOCK_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(_readme(suite), encoding="utf-8")
+        _write_metadata(suite, folder)
+        manifest = [f"{sha256_file(folder / name)}  {name}\n" for name in _names(folder)]
+        (folder / MANIFEST).write_text("".join(manifest), encoding="utf-8")
+        _zip(folder, destination)
+    return destination
+
+
+def _contents(suite: Suite, layout: Layout) -> Iterator[tuple[str, Path]]:
+    """(name in the archive, file) of all that is copied."""
+    defaults = Layout()
+    results = layout.suite(suite.name)
+    for path in results.rglob("*"):
+        relative = path.relative_to(results)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if path.is_file() and not hidden and "checkpoints" not in relative.parts:
+            yield (defaults.suite(suite.name) / relative).as_posix(), path
+    for path in _configuration(suite, layout.config):
+        yield (defaults.config / path.relative_to(layout.config)).as_posix(), path
+    data = layout.data(suite.data.name)
+    shown = "train" if suite.protocol.evaluate_on == "holdout" else "validation"
+    for path in (data / RECORD, data / f"{shown}.parquet", layout.model(suite.model.name) / RECORD):
+        if path.exists():
+            yield (defaults.resources / path.relative_to(layout.resources)).as_posix(), path
+
+
+def _configuration(suite: Suite, config: Path) -> list[Path]:
+    """The suite's file, those that it extends, and its model's and its data set's."""
+    files = [
+        config / folder / f"{getattr(suite, key).name}.yaml" for key, folder in SPEC_FOLDERS.items()
+    ]
+    name = suite.name
+    while name:
+        files.append(config / "suites" / f"{name}.yaml")
+        name = read_yaml(files[-1]).get("extends")
+    return files
+
+
+def _render(suite: str, folder: Path) -> None:
+    """The pages of the suite alone, from nothing but what the archive holds."""
+    from wsa.leaderboard import render
+
+    with contextlib.chdir(folder):  # pages name paths as they are given
+        render([load_suite(suite)], Layout())
+
+
+def _names(folder: Path) -> list[str]:
+    """The files below `folder`, as the archive names them; the manifest left out."""
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in paths if name != MANIFEST)
+
+
+def _readme(suite: Suite) -> str:
+    return f"""# {suite.title}: results
+
+Open `site/index.html`. Each run's record is
+`results/{suite.name}/runs/<method>/seed-<k>/result.json`.
+
+- `sha256sum -c {MANIFEST}` checks every file.
+- `wsa bundle --check <this archive>` checks the archive and its records.
+- `wsa site {suite.name}` in the unpacked folder renders the pages again, without training.
+- `wsa verify {suite.name}` makes runs again, once the model and the data are fetched.
+"""
+
+
+# --- metadata -------------------------------------------------------------------------------------
+
+
+def _write_metadata(suite: Suite, folder: Path) -> None:
+    """`ro-crate-metadata.json`: every file with its hash, and what made them."""
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.rocrate import ROCrate
+
+    results = [
+        read_record(path, Result)
+        for path in sorted((folder / "results").rglob("result.json"))
+    ]
+    environments = [e for r in results for e in r.provenance.environments.values()]
+    crate = ROCrate()
+    crate.name = f"Results of the benchmark suite {suite.name}"
+    crate.description = suite.question or suite.title
+    crate.datePublished = max(environment.finished for environment in environments)
+    licence = ContextEntity(crate, "https://spdx.org/licenses/MIT", properties={
+        "@type": "CreativeWork", "name": "MIT License",
+    })  # fmt: skip
+    crate.license = crate.add(licence)
+    crate.root_dataset["mainEntity"] = {"@id": "site/index.html"}
+    for name in _names(folder):
+        crate.add_file(folder / name, name, properties=_file_properties(folder / name))
+    commits = sorted({e.git_commit for e in environments if e.git_commit})
+    software = crate.add(
+        ContextEntity(crate, CODE, properties={
+            "@type": "SoftwareApplication",
+            "name": "Weighted Spectral Adapter, benchmarked",
+            "url": CODE,
+            "version": ", ".join(commits) or "unknown",
+            "softwareRequirements": {"@id": LOCK_FILE},
+        })
+    )  # fmt: skip
+    sources = []
+    for kind, spec in (("models", suite.model), ("data", suite.data)):
+        record = folder / "resources" / kind / spec.name / RECORD
+        if record.exists():
+            source = read_record(record, SourceRecord)
+            entity = ContextEntity(crate, f"#{kind}-{spec.name}", properties={
+                "@type": "Dataset" if kind == "data" else "CreativeWork",
+                "name": source.title, "creditText": source.citation, "license": source.licence,
+                "sha256": source.sha256,
+            })  # fmt: skip
+            sources.append(crate.add(entity))
+    action = ContextEntity(crate, "#benchmark", properties={
+        "@type": "CreateAction",
+        "name": f"snakemake --config suites={suite.name}",
+        "startTime": min(environment.started for environment in environments),
+        "endTime": max(environment.finished for environment in environments),
+    })  # fmt: skip
+    action["instrument"], action["object"] = software, sources
+    action["result"] = crate.root_dataset
+    crate.add(action)
+    crate.root_dataset["mentions"] = action
+    crate.metadata.write(folder)
+
+
+_FORMATS = {
+    ".json": "application/json",
+    ".csv": "text/csv",
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".yaml": "application/yaml",
+    ".parquet": "application/vnd.apache.parquet",
+    ".tex": "application/x-tex",
+}
+
+
+def _file_properties(path: Path) -> dict[str, str]:
+    properties = {"name": path.name, "sha256": sha256_file(path)}
+    properties["contentSize"] = str(path.stat().st_size)
+    properties["encodingFormat"] = _FORMATS.get(path.suffix, "application/octet-stream")
+    return properties
+
+
+def _zip(folder: Path, destination: Path) -> None:
+    with atomic_path(destination) as path, zipfile.ZipFile(path, "w") as archive:
+        for name in sorted([*_names(folder), MANIFEST]):
+            member = zipfile.ZipInfo(name, _DATE)
+            member.external_attr = 0o644 << 16
+            member.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(member, (folder / name).read_bytes())
+
+
+# --- checking -------------------------------------------------------------------------------------
+
+
+def check_bundle(path: Path) -> str:
+    """Check an archive that `bundle` wrote, and its records.
+
+    Returns:
+        What was found sound, in one line.
+
+    Raises:
+        InputError: naming what is wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsa-bundle-") as scratch:
+        folder = Path(scratch)
+        unpack(path, folder)
+        names = _names(folder)
+        _check_manifest(path, folder, names)
+        _check_metadata(path, folder, names)
+        suites = [p.stem for p in (folder / "config" / "suites").glob("*.yaml")]
+        layout = Layout(*(folder / root for root in ("config", "resources", "results", "site")))
+        runs = 0
+        for name in suites:
+            if not layout.suite(name).exists():  # one that another extends
+                continue
+            suite = load_suite(name, layout.config)
+            runs += sum(made(layout.run(suite.name, *run)) for run in suite.runs())
+            for damage in damages(suite, layout):
+                raise InputError(damage.replace(f"{folder}/", ""), file=path)
+    return f"{path}: {len(names)} files and {runs} runs are what their hashes and records say"
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Extract an archive; nothing is written outside `folder`.
+
+    Raises:
+        InputError: if it is no archive, is damaged, or a name leads out of it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                parts = PurePosixPath(member.filename).parts
+                outside = ".." in parts or "/" in parts[:1] or {*"\\:"} & {*member.filename}
+                if outside or member.is_dir() or (member.external_attr >> 28) not in (0, 0o10):
+                    raise InputError(
+                        "a member leads out of the archive or is no plain file", file=path,
+                        value=member.filename, remedy="do not use this archive",
+                    )  # fmt: skip
+            archive.extractall(folder)
+    except FileNotFoundError:
+        raise InputError("there is no such file", file=path) from None
+    except _UNREADABLE as error:
+        raise InputError(f"not a sound archive: {error}", file=path) from None
+
+
+def _check_manifest(path: Path, folder: Path, names: list[str]) -> None:
+    manifest = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else b""
+    lines = manifest.decode("utf-8", "replace").splitlines()
+    hashes = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
+    for name in sorted(hashes.keys() | set(names)):
+        if name not in hashes:
+            problem = "is not in the manifest"
+        elif name not in names:
+            problem = "is missing"
+        elif sha256_file(folder / name) != hashes[name]:
+            problem = "is not what the manifest says"
+        else:
+            continue
+        raise InputError(f"{name} {problem}", file=path)
+
+
+def _check_metadata(path: Path, folder: Path, names: list[str]) -> None:
+    """Whether the metadata are a valid RO-Crate that describes every file."""
+    from rocrate.rocrate import ROCrate
+
+    try:
+        crate = ROCrate(folder)
+        described = {unquote(entity.id) for entity in crate.data_entities}
+        required = ("name", "description", "datePublished", "license")
+        gaps = [key for key in required if not crate.root_dataset.get(key)]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise InputError(f"{METADATA} is no RO-Crate: {error}", file=path) from None
+    if gaps:
+        raise InputError(f"{METADATA}: the data set has no {', '.join(gaps)}", file=path)
+    for name in names:
+        if name != METADATA and name not in described:
+            raise InputError(f"{METADATA} does not describe {name}", file=path)

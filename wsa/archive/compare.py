@@ -1,0 +1,217 @@
+"""Two folders of results of one suite side by side: two machines, or two versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from wsa.errors import InputError
+from wsa.evidence.findings import ALIKE
+from wsa.evidence.statistics import ALPHA, difference, holm
+from wsa.records.predictions import read_predictions
+from wsa.records.record import read_record
+from wsa.records.run import Result
+
+Sameness = Literal["same bits", "within noise", "different", "missing", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in the two folders.
+
+    Attributes:
+        sameness: 'same bits' if every seed's predictions are; 'within noise' if their difference
+            is not clear (two-way random effects over seeds and sentences, or an exact McNemar
+            test for one seed; Holm over methods and states); 'missing' if seeds are in one
+            folder only.
+        seeds: in both folders.
+        points: accuracy in `b` minus that in `a`, in the state that differs most.
+        p: the smallest over the method's states, after Holm; none for same bits.
+        detail: what to know besides.
+    """
+
+    method: str
+    sameness: Sameness
+    seeds: tuple[int, ...] = ()
+    points: float | None = None
+    p: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found.
+
+    Attributes:
+        conditions: how the runs in `b` were made otherwise than those in `a`.
+    """
+
+    a: Path
+    b: Path
+    rows: tuple[Row, ...]
+    conditions: tuple[str, ...]
+
+    def status(self, same_bits: bool = False) -> int:
+        """0 if every method has the same bits or, unless `same_bits`, is within noise; else 1."""
+        good = {"same bits"} if same_bits else {"same bits", "within noise"}
+        return 0 if all(row.sameness in good for row in self.rows) else 1
+
+    def table(self) -> str:
+        """The rows for people."""
+        from tabulate import tabulate
+
+        body = [
+            [
+                row.method,
+                row.sameness,
+                len(row.seeds),
+                "" if row.points is None else f"{row.points:+.2f}",
+                "" if row.p is None else f"{row.p:.3f}",
+                row.detail,
+            ]
+            for row in self.rows
+        ]
+        header = ["method", "b against a", "seeds", "points", "p", ""]
+        table = tabulate(body, header, tablefmt="github", disable_numparse=True)
+        made = [f"made otherwise: {condition}" for condition in self.conditions]
+        return "\n".join([f"a: {self.a}", f"b: {self.b}", "", table, *made])
+
+
+def compare(a: Path, b: Path) -> Comparison:
+    """Compare two folders of results, such as `results/<suite>` of two machines.
+
+    Raises:
+        InputError: a folder holds no runs, or the two hold runs of different suites.
+    """
+    found = [_results(Path(folder)) for folder in (a, b)]
+    suites = [
+        {result.suite for result in runs.values() if isinstance(result, Result)} for runs in found
+    ]
+    if suites[0] and suites[1] and suites[0] != suites[1]:
+        raise InputError(
+            "holds runs of another suite", file=b, value=sorted(suites[1]),
+            remedy=f"compare runs of {', '.join(sorted(suites[0]))}",
+        )  # fmt: skip
+    methods = dict.fromkeys(method for runs in found for method, _ in runs)
+    rows = [_compare_method(method, Path(a), Path(b), *found) for method in methods]
+    return Comparison(Path(a), Path(b), tuple(_after_holm(rows)), _conditions(*found))
+
+
+def _results(folder: Path) -> dict[tuple[str, int], Result | InputError]:
+    """(method, seed) → its record, or why it cannot be read."""
+    found: dict[tuple[str, int], Result | InputError] = {}
+    for path in folder.glob("runs/*/seed-*/result.json"):
+        seed = path.parent.name.removeprefix("seed-")
+        if not seed.isdigit():
+            continue
+        run = (path.parent.parent.name, int(seed))
+        try:
+            found[run] = read_record(path, Result)
+        except InputError as error:
+            found[run] = error
+    if not found:
+        raise InputError(
+            "holds no runs/<method>/seed-<k>/result.json", file=folder,
+            remedy="name the results of one suite: results/<suite>",
+        )  # fmt: skip
+    return dict(sorted(found.items()))
+
+
+def _compare_method(
+    method: str, a: Path, b: Path, in_a: dict, in_b: dict
+) -> tuple[Row, list[float]]:
+    """The method's row before Holm, and the p-values of its states."""
+    seeds = [{seed for name, seed in runs if name == method} for runs in (in_a, in_b)]
+    both, one = tuple(sorted(seeds[0] & seeds[1])), sorted(seeds[0] ^ seeds[1])
+    if not both:
+        return Row(method, "missing", detail=f"only in {'b' if seeds[1] else 'a'}"), []
+    pairs = [(in_a[method, seed], in_b[method, seed]) for seed in both]
+    for error in (side for pair in pairs for side in pair if isinstance(side, InputError)):
+        return Row(method, "unreadable", both, detail=str(error).splitlines()[0]), []
+    lacking = f"seeds {', '.join(map(str, one))} in one folder only" if one else ""
+    if all(mine.predictions == other.predictions for mine, other in pairs):
+        return Row(method, "missing" if one else "same bits", both, detail=lacking), []
+    try:
+        differences = _differences(method, both, a, b)
+    except InputError as error:
+        return Row(method, "unreadable", both, detail=str(error).splitlines()[0]), []
+    points, _ = max(differences, key=lambda item: abs(item[0]))
+    row = Row(method, "missing" if one else "within noise", both, points, detail=lacking)
+    return row, [p for _, p in differences]
+
+
+def _differences(method: str, seeds: Iterable[int], a: Path, b: Path) -> list[tuple[float, float]]:
+    """Of each state: accuracy in b minus accuracy in a, in points, and the p-value."""
+    tables = [
+        [read_predictions(_file(folder, method, seed)) for seed in seeds] for folder in (a, b)
+    ]
+    first = tables[0][0]
+    keys = ["state", "sentence_id", "label"]
+    for folder, group in zip((a, b), tables, strict=True):
+        for seed, table in zip(seeds, group, strict=True):
+            if not table[keys].equals(first[keys]):
+                raise InputError("holds other sentences", file=_file(folder, method, seed))
+    found = []
+    for state in first["state"].unique():
+        rows = (first["state"] == state).to_numpy()
+        in_a, in_b = (
+            np.stack([_right(table)[rows] for table in group]) for group in tables
+        )  # seeds × sentences
+        found.append((float(100 * (in_b.mean() - in_a.mean())), _p_value(in_a, in_b)))
+    return found
+
+
+def _p_value(in_a: np.ndarray, in_b: np.ndarray) -> float:
+    """That both are equally accurate."""
+    if len(in_a) > 1:
+        return float(difference(in_b, in_a).p_value())
+    from scipy import stats
+
+    gained, lost = int((in_b & ~in_a).sum()), int((in_a & ~in_b).sum())
+    return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
+def _after_holm(rows: list[tuple[Row, list[float]]]) -> list[Row]:
+    """Rows whose difference stays clear among all of them become 'different'."""
+    every = [p for _, ps in rows for p in ps]
+    adjusted = iter(holm(np.array(every))) if every else iter(())
+    done = []
+    for row, ps in rows:
+        if ps:
+            smallest = min(float(next(adjusted)) for _ in ps)
+            sameness = "different" if smallest <= ALPHA else row.sameness
+            row = Row(row.method, sameness, row.seeds, row.points, smallest, row.detail)
+        done.append(row)
+    return done
+
+
+def _conditions(in_a: dict, in_b: dict) -> tuple[str, ...]:
+    """Traits of versions, hardware, code, data and model that the two folders do not share."""
+    said = []
+    for what, _, traits in ALIKE:
+        sides: list[dict[str, set[str]]] = []
+        for runs in (in_a, in_b):
+            side: dict[str, set[str]] = {}
+            for result in runs.values():
+                if isinstance(result, Result):
+                    for trait, value in traits(result).items():
+                        side.setdefault(trait, set()).add(value)
+            sides.append(side)
+        for trait in sides[0]:
+            mine, other = sides[0][trait], sides[1].get(trait, set())
+            if other and mine != other:
+                shown = " / ".join("; ".join(sorted(side)) for side in (mine, other))
+                said.append(f"{what.format(trait)}: {shown}")
+    return tuple(said)
+
+
+def _right(table) -> np.ndarray:
+    return ((table["logit_1"] > table["logit_0"]) == (table["label"] == 1)).to_numpy()
+
+
+def _file(folder: Path, method: str, seed: int) -> Path:
+    return folder / "runs" / method / f"seed-{seed}" / "predictions.parquet"

@@ -1,0 +1,57 @@
+"""The part of a suite's results that a repository can carry: records and tables, no weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from wsa.errors import InputError
+from wsa.files import atomic_folder
+from wsa.layout import Layout
+from wsa.records.record import read_record
+from wsa.records.run import Result
+from wsa.suite.schema import Suite
+
+
+def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: bool = False) -> Path:
+    """Copy records, predictions, tables and verdicts of a finished suite to `destination/<suite>`.
+
+    The copy has the layout of `results/<suite>`: `wsa compare` reads both, and the pages can be
+    made from either.
+
+    Args:
+        allow_dirty: accept runs made with uncommitted changes.
+
+    Raises:
+        InputError: for a missing or damaged record, or one that no commit can be named for.
+    """
+    names = [
+        layout.runs_csv(suite.name), layout.table_csv(suite.name), layout.table_md(suite.name),
+        layout.comparisons_csv(suite.name), layout.claims_json(suite.name),
+        layout.findings_json(suite.name),
+    ]  # fmt: skip
+    # what the pages show where it is there
+    drawn = [layout.inference_json(suite.name), layout.thresholds_json(suite.name)]
+    for method, seed in suite.runs():
+        run = layout.run(suite.name, method, seed)
+        result = read_record(run.result, Result)
+        for stage, environment in result.provenance.environments.items():
+            if not environment.git_clean and not allow_dirty:
+                raise InputError(
+                    f"stage '{stage}' ran with uncommitted changes, so no commit says what made it",
+                    file=run.result, remedy="run it again on a clean commit, or --allow-dirty",
+                )  # fmt: skip
+        names += [run.result, run.predictions]
+        drawn += [run.curve, run.gates]
+    names += filter(Path.exists, drawn)
+    root = layout.suite(suite.name)
+    with atomic_folder(destination / suite.name) as folder:
+        for path in names:
+            if not path.exists():
+                raise InputError(
+                    "is missing", file=path, remedy=f"make it: snakemake --cores 2 {path}"
+                )
+            copy = folder / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    return destination / suite.name

@@ -1,0 +1,299 @@
+"""Whether results still are what their records say, and whether the runs give them again."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wsa.errors import InputError, remake
+from wsa.files import check_files
+from wsa.layout import Layout, RunFiles
+from wsa.machine.processes import LOCK
+from wsa.machine.progress import say
+from wsa.records.evidence import Inference, Thresholds
+from wsa.records.predictions import predictions_hash, read_predictions
+from wsa.records.record import read_record
+from wsa.records.run import Provenance, Pruning, Result, Training
+from wsa.suite.schema import Suite
+
+Run = tuple[str, int]  # method, seed
+
+# where bits cannot be expected: less than two seeds of a method differ by (in the embedded suite
+# they give other answers to 5 to 15 % of the sentences)
+ACCURACY_TOLERANCE = 0.01
+ANSWERS_TOLERANCE = 0.05
+
+SNAKEMAKES = (".snakemake_timestamp",)  # what snakemake leaves in a folder that a rule makes
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def damages(suite: Suite, layout: Layout) -> Iterator[str]:
+    """Every file of a suite's results that is not what its record says, with what mends it.
+
+    A run that has not been made is no damage; one of a seed that the suite no longer names is
+    checked like any other. The tables have no record: they are compared with what the runs give.
+    """
+    for folder in sorted((layout.suite(suite.name) / "runs").glob("*/*")):
+        run = folder.parent.name, folder.name.removeprefix("seed-")
+        if run[0] not in suite.methods or not run[1].isdecimal():
+            yield f"{folder}: is no run of this suite's methods\n  what to do: rm -r {folder}"
+            continue
+        files = layout.run(suite.name, run[0], int(run[1]))
+        if made(files):
+            yield from _run_damages(suite, (run[0], int(run[1])), files)
+    for path, kind in (
+        (layout.inference_json(suite.name), Inference),
+        (layout.thresholds_json(suite.name), Thresholds),
+    ):
+        if path.exists():
+            try:
+                read_record(path, kind)
+            except InputError as error:
+                yield str(error)
+    yield from _table_damages(suite, layout)
+
+
+def made(files: RunFiles) -> bool:
+    """Whether a run has left a record."""
+    return any(path.exists() for path in (files.training, files.pruning, files.result))
+
+
+def _run_damages(suite: Suite, run: Run, files: RunFiles) -> Iterator[str]:
+    method = suite.method(run[0])
+    known = {files.training, files.result, files.predictions}
+    try:
+        training = read_record(files.training, Training)
+        hashes = dict(training.files)
+        if method.kind == "full" and files.result.exists() and not files.trained.exists():
+            # as large as the model: the workflow removes them once they are evaluated
+            hashes = {name: value for name, value in hashes.items() if "/" not in name}
+        known |= {files.folder / name for name in hashes}
+        check_files(files.folder, hashes, remake=files.training)
+        stages = {"train": training.code}
+        if method.gated:
+            known.add(files.pruning)
+            pruning = read_record(files.pruning, Pruning)
+            known |= {files.folder / name for name in pruning.files}
+            check_files(files.folder, pruning.files, remake=files.pruning)
+            stages["prune"] = pruning.code
+        result = read_record(files.result, Result)
+        _same_run(result, training, stages, files.result)
+        if predictions_hash(read_predictions(files.predictions)) != result.predictions:
+            raise InputError(
+                "is not what its record says",
+                file=files.predictions,
+                remedy=f"remake it: {remake(files.result)}",
+            )
+    except InputError as error:
+        yield str(error)
+        return  # what is known of the other files depends on the records
+    for path in sorted(files.folder.rglob("*")):
+        if path.is_file() and path not in known and path.name not in (LOCK, *SNAKEMAKES):
+            yield f"{path}: belongs to no record\n  what to do: rm {path}"
+
+
+def _same_run(
+    result: Result, training: Training, stages: dict[str, str], path: Path
+) -> None:
+    """Raise InputError unless `result` was made from the other records of its run."""
+    pairs = {
+        "suite": (result.suite, training.suite),
+        "method": (result.method, training.method),
+        "seed": (result.seed, training.seed),
+        "provenance.configuration": (result.provenance.configuration, training.configuration),
+        "provenance.model": (result.provenance.model, training.model),
+        "provenance.data": (result.provenance.data, training.data),
+        "provenance.factors": (result.provenance.factors, training.factors),
+    }
+    for stage, code in stages.items():
+        pairs[f"provenance.code.{stage}"] = (result.provenance.code.get(stage), code)
+    for key, (found, expected) in pairs.items():
+        if found != expected:
+            raise InputError(
+                f"is not made from this run's training, which says {expected}", file=path, key=key,
+                value=found, remedy=f"remake it: {remake(path)}",
+            )  # fmt: skip
+
+
+def _table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
+    from wsa.evidence.tables import aggregate
+    from wsa.evidence.verdicts import judge
+
+    tables = [
+        table(layout, suite.name)
+        for table in (
+            *(Layout.runs_csv, Layout.table_csv, Layout.table_md, Layout.comparisons_csv),
+            *(Layout.claims_json, Layout.findings_json),
+        )
+    ]
+    if not any(path.exists() for path in tables):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        again = Layout(layout.config, layout.resources, Path(folder), layout.site)
+        again.suite(suite.name).mkdir()
+        for path in layout.suite(suite.name).iterdir():
+            if path not in tables:
+                (again.suite(suite.name) / path.name).symlink_to(path.absolute())
+        aggregate(suite, again)
+        judge(suite, again)
+        for path in tables:
+            if not path.exists():
+                problem = "is missing"
+            elif path.read_bytes() != (again.suite(suite.name) / path.name).read_bytes():
+                problem = "is not what the runs give"
+            else:
+                continue
+            yield f"{path}: {problem}\n  what to do: remake it: {remake(path)}"
+
+
+# --- the runs -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rerun gave.
+
+    Attributes:
+        run: method and seed.
+        verdict: 'same bits': the predictions are equal to the last bit; 'within tolerance': bits
+            could not be expected, and accuracies and answers are nearer than the two tolerances.
+        details: what differs, and why bits could not be expected.
+    """
+
+    run: Run
+    verdict: Literal["same bits", "within tolerance", "different"]
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{self.run[0]}, seed {self.run[1]}: {self.verdict}"
+        return "\n".join([head, *(f"  {detail}" for detail in self.details)])
+
+
+def sample_runs(suite: Suite, layout: Layout, size: int | None) -> list[Run]:
+    """`size` of the suite's runs that have a result, chosen anew each time; all for None.
+
+    Raises:
+        InputError: if there is none.
+    """
+    there = [run for run in suite.runs() if layout.run(suite.name, *run).result.exists()]
+    if not there:
+        raise InputError(
+            "no run of this suite has a result", file=layout.suite(suite.name),
+            remedy=f"snakemake --cores 2 --config suites={suite.name}",
+        )  # fmt: skip
+    if size is None or size >= len(there):
+        return there
+    return sorted(random.sample(there, size), key=there.index)
+
+
+def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome]:
+    """Make each of `runs` again in an empty folder, with the commands the workflow gives.
+
+    Raises:
+        InputError: if a recorded result cannot be read, or a stage fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsa-verify-") as folder:
+        clean = Layout(layout.config, layout.resources, Path(folder), layout.site)
+        for run in runs:
+            recorded = layout.run(suite.name, *run)
+            result = read_record(recorded.result, Result)
+            if other := _other_inputs(suite, run, result, layout):
+                yield Outcome(run, "different", other)
+                continue
+            say(f"making {run[0]}, seed {run[1]}, again in an empty folder …")
+            _make(suite, run, clean)
+            yield _compare(run, recorded, clean.run(suite.name, *run))
+
+
+def _other_inputs(
+    suite: Suite, run: Run, result: Result, layout: Layout
+) -> tuple[str, ...]:
+    """Which inputs here are not those of the record, so that a rerun would show nothing."""
+    from wsa.learning.tokens import load_tokens
+    from wsa.sources import verify
+
+    path = layout.tokens(suite.model.name, suite.data.name)
+    here = {
+        "configuration": suite.run_digest(run[0]),
+        "model": verify(layout.model(suite.model.name)),
+        "data": load_tokens(path, "train").sha256,
+    }
+    return tuple(
+        f"not run: the {name} here is {value[:12]}…, that of the record "
+        f"{getattr(result.provenance, name)[:12]}…"
+        for name, value in here.items()
+        if getattr(result.provenance, name) != value
+    )
+
+
+def _make(suite: Suite, run: Run, layout: Layout) -> None:
+    """Train, prune and evaluate one run, each stage in a process of its own."""
+    options = []
+    for folder in ("config", "resources", "results", "site"):
+        options += [f"--{folder}", str(getattr(layout, folder))]
+    for stage in ("train", "prune", "evaluate"):
+        if stage == "prune" and not suite.method(run[0]).gated:
+            continue
+        command = [sys.executable, "-m", "wsa", *options, stage, suite.name, run[0], str(run[1])]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            lines = (done.stderr or done.stdout).strip().splitlines()
+            raise InputError(
+                f"{stage} {run[0]} seed {run[1]} failed: " + "\n".join(lines[-4:]),
+                remedy=" ".join(["wsa", *command[3:]]),
+            )
+
+
+def _compare(run: Run, recorded: RunFiles, again: RunFiles) -> Outcome:
+    old = read_record(recorded.result, Result)
+    new = read_record(again.result, Result)
+    if new.predictions == old.predictions:
+        return Outcome(run, "same bits")
+    reasons = tuple(_why_no_bits(old.provenance, new.provenance))
+    before = read_predictions(recorded.predictions)
+    after = read_predictions(again.predictions)
+    change = (after[["logit_0", "logit_1"]] - before[["logit_0", "logit_1"]]).abs().to_numpy().max()
+    flipped = (after["logit_1"] > after["logit_0"]) != (before["logit_1"] > before["logit_0"])
+    off = {s: new.states[s].accuracy - old.states[s].accuracy for s in old.states}
+    details = (
+        f"logits differ by up to {change:.2g}; {int(flipped.sum())} of {len(flipped)} predictions "
+        "are others",
+        *(f"accuracy {s}: {100 * old.states[s].accuracy:.2f} % then, {100 * d:+.2f} points now"
+          for s, d in off.items()),
+        *reasons,
+    )  # fmt: skip
+    near = flipped.mean() <= ANSWERS_TOLERANCE and all(
+        abs(difference) <= ACCURACY_TOLERANCE for difference in off.values()
+    )
+    return Outcome(run, "within tolerance" if reasons and near else "different", details)
+
+
+def _why_no_bits(old: Provenance, new: Provenance) -> Iterator[str]:
+    """Reasons for which equal bits could not be expected."""
+    for stage, code in new.code.items():
+        if old.code.get(stage) != code:
+            commit = old.environments["train"].git_commit
+            yield f"other code of {stage}; the record's is of commit {commit}"
+    if old.factors != new.factors:
+        yield "other singular factors, in their last bits: they were decomposed again"
+    for stage, there in old.environments.items():
+        here = new.environments[stage]
+        for name in ("processor", "accelerator", "threads", "blas", "platform"):
+            then, now = getattr(there, name), getattr(here, name)
+            if then != now:
+                yield f"{stage}: other {name}: {then} then, {now} now"
+        for package, version in here.versions.items():
+            if there.versions.get(package) != version:
+                yield f"{stage}: {package} {there.versions.get(package)} then, {version} now"
+    for provenance, when in ((old, "then"), (new, "now")):
+        level = provenance.determinism
+        if level.level != "bitwise":
+            yield f"{level.level} {when}; it would be raised by {level.raised_by}"

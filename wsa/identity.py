@@ -1,0 +1,96 @@
+"""Which code decides a stage's numbers, and its hash: the layout says what moves bits.
+
+A stage's identity is that of the folders and files in `DECIDES`, by their tokens: comments,
+docstrings and line breaks do not count, and every version of Python gives the same hash. What lies
+elsewhere (messages, sources, claims, pages, estimates) can change without a run being made again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path(__file__).parent
+
+# stage → what decides its numbers, below the package
+DECIDES = {
+    "tokenise": ("learning/tokens.py", "stages/tokenise.py"),
+    "factors": ("adapters/factors.py", "stages/factors.py"),
+    "train": ("adapters", "learning", "stages/train.py"),
+    "prune": ("adapters", "stages/prune.py"),
+    "evaluate": ("adapters", "learning", "stages/evaluate.py"),
+    "inference": ("adapters", "learning", "stages/inference.py"),
+    "thresholds": ("adapters", "learning", "stages/thresholds.py"),
+    # what makes tables and pages moves no run: these are for the workflow alone
+    "aggregate": ("evidence", "records", "task.py"),
+    "across": ("evidence", "records", "task.py"),
+    "site": ("evidence", "leaderboard", "records", "task.py"),
+}
+
+_LAYOUT = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)
+_SPACE = {tokenize.NEWLINE: "\n", tokenize.INDENT: "<indent>", tokenize.DEDENT: "<dedent>"}
+# f-strings: one token before Python 3.12, several since; t-strings since 3.14
+_STRING_STARTS = {getattr(tokenize, f"{kind}STRING_START", None) for kind in "FT"} - {None}
+_STRING_ENDS = {getattr(tokenize, f"{kind}STRING_END", None) for kind in "FT"} - {None}
+
+
+@functools.cache
+def code_hash(stage: str) -> str:
+    """SHA-256 of the code that decides the numbers of `stage`, one of `DECIDES`."""
+    digest = hashlib.sha256()
+    for name in sorted(set(_files(stage))):
+        tokens = token_hash((_ROOT / name).read_text(encoding="utf-8"))
+        digest.update(f"{name}\0{tokens}\0".encode())
+    return digest.hexdigest()
+
+
+def _files(stage: str) -> Iterator[str]:
+    for name in DECIDES[stage]:
+        path = _ROOT / name
+        for file in path.rglob("*.py") if path.is_dir() else [path]:
+            yield file.relative_to(_ROOT).as_posix()
+
+
+@functools.cache
+def token_hash(source: str) -> str:
+    """SHA-256 of a module's tokens; a statement that is nothing but a string is left out."""
+    digest = hashlib.sha256()
+    statement: list[tuple[int, str]] = []
+    for kind, text in _tokens(source):
+        if kind in (tokenize.INDENT, tokenize.DEDENT):
+            digest.update(f"{text}\0".encode())
+            continue
+        statement.append((kind, text))
+        if kind == tokenize.NEWLINE:
+            if any(kind not in (tokenize.STRING, tokenize.NEWLINE) for kind, _ in statement):
+                digest.update("".join(f"{text}\0" for _, text in statement).encode())
+            statement = []
+    return digest.hexdigest()
+
+
+def _tokens(source: str) -> Iterator[tuple[int, str]]:
+    """(kind, text) of every token that counts; an f-string is one, as it is written."""
+    lines = source.splitlines(keepends=True)
+    begin, depth = (0, 0), 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in _STRING_STARTS:
+            begin = begin if depth else token.start
+            depth += 1
+        elif token.type in _STRING_ENDS:
+            depth -= 1
+            if not depth:
+                yield tokenize.STRING, _between(lines, begin, token.end)
+        elif not depth and token.type not in _LAYOUT:
+            yield token.type, _SPACE.get(token.type, token.string)
+
+
+def _between(lines: list[str], begin: tuple[int, int], end: tuple[int, int]) -> str:
+    """The source from one (line, column) to another; lines count from 1."""
+    (first, left), (last, right) = begin, end
+    if first == last:
+        return lines[first - 1][left:right]
+    return "".join([lines[first - 1][left:], *lines[first : last - 1], lines[last - 1][:right]])

@@ -1,0 +1,250 @@
+"""The files the evidence leaves behind, typed and versioned.
+
+Accuracies here are in percent and differences of accuracies in points (percentage points), as a
+page shows them; `unit` says so wherever a number's unit depends on the claim. Paths of runs are
+relative to the suite's folder of results: `runs/<method>/seed-<k>/result.json`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from wsa.records.record import SCHEMA_VERSION, Record
+from wsa.records.run import Environment, Fraction
+from wsa.suite.schema import Claim, Published
+
+LEVEL = 0.95  # of every interval; a test's level is 1 − LEVEL
+
+State = Literal["unpruned", "pruned", "gate_only"]
+VerdictWord = Literal["supported", "contradicted", "undecided", "not measured"]
+Percent = float
+Points = float
+
+
+class Interval(Record):
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+class Estimate(Record):
+    """The accuracy of one method in one state."""
+
+    method: str
+    state: State
+    seeds: int = Field(description="n, the runs it is the mean of")
+    sentences: int
+    mean: Percent
+    std: Percent | None = Field(description="sample standard deviation (n−1); null for n = 1")
+    interval_seeds: Interval | None = Field(description="for other seeds on these sentences")
+    interval: Interval | None = Field(description="for other seeds and other sentences")
+    seed_disagreement: Percent | None = Field(
+        description="sentences that two seeds classify differently, mean over pairs of seeds"
+    )
+    runs: tuple[str, ...]
+
+
+class McNemar(Record):
+    """Exact McNemar test of one seed: only chance in the sentences, not in the seeds."""
+
+    seed: int
+    only_a_right: int
+    only_b_right: int
+    p: float
+
+
+class PairComparison(Record):
+    """Method a against method b, seed by seed on the same sentences."""
+
+    method_a: str
+    state_a: State
+    method_b: str
+    state_b: State
+    seeds: tuple[int, ...] = Field(description="that both have")
+    sentences: int
+    difference: Points = Field(description="mean accuracy of a minus that of b")
+    interval: Interval | None = Field(
+        description="two-way random effects: for other seeds and other sentences; null for n = 1"
+    )
+    p: float | None = Field(description="two-sided, that the difference is zero; same model")
+    seed_share: float | None = Field(description="of the difference's variance, due to seeds")
+    differing_sentences: int = Field(description="sentences on which a and b differ on average")
+    disagreement: Percent = Field(description="sentences on which they differ, mean over seeds")
+    bootstrap: Interval | None = Field(
+        description="two-way paired bootstrap over seeds × sentences, percentiles. Shown beside; "
+        "no verdict rests on it: the calibration says why"
+    )
+    probability_of_outperforming: float | None = Field(
+        description="that a beats b with one other seed on other sentences; ties count half"
+    )
+    probability_interval: Interval | None
+    mcnemar: tuple[McNemar, ...]
+    rank_test: str = Field(description="Mann–Whitney over seeds, or why it is not given")
+    rank_p: float | None
+
+
+class Judgement(Record):
+    """What the runs say about one claim, in one state."""
+
+    state: State | None = Field(description="null where the claim does not depend on it")
+    verdict: VerdictWord
+    claimed: str = Field(description="short: '94.3 ± 0.3 %'")
+    measured: str = Field(description="short: '94.51 ± 0.34 % (n = 3)'; '—' if not measured")
+    sentence: str = Field(description="the verdict in plain words")
+    estimate: float | None
+    interval: Interval | None
+    unit: Literal["percent", "points", "directions", "ratio", "seconds"]
+    test: str
+    p: float | None
+    p_adjusted: float | None = Field(
+        default=None, description="after Holm, over the suite's order claims"
+    )
+    seeds: int
+    sentences: int | None
+    more_seeds: int | None = Field(
+        description="that would decide it with a probability of about 80 %; null: see `advice`"
+    )
+    advice: str = Field(description="what would decide it; empty for a decided claim")
+    notes: tuple[str, ...]
+    comparison: PairComparison | None = Field(default=None, description="of an order claim")
+    runs: tuple[str, ...]
+
+
+class JudgedClaim(Record):
+    claim: Claim
+    judgements: tuple[Judgement, ...]
+
+
+class Claims(Record):
+    """`claims.json`: every claim of a suite with its verdicts, and what they were reached from."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    level: float = LEVEL
+    evaluated_on: Literal["validation", "holdout"]
+    claims: tuple[JudgedClaim, ...]
+    published: tuple[Published, ...]
+    estimates: tuple[Estimate, ...]
+
+
+class Finding(Record):
+    """Something about the results that a reader must know."""
+
+    severity: Literal["error", "warning", "note"]
+    about: str = Field(description="a run ('lora, seed 1'), a method, or the suite")
+    message: str
+    runs: tuple[str, ...] = ()
+    remedy: str | None = Field(default=None, description="a command, or what to do")
+
+
+class Findings(Record):
+    """`findings.json`, the gravest first."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    findings: tuple[Finding, ...]
+
+
+class Inference(Record):
+    """`inference.json`: how long the trained models of one seed take for the same sentences.
+
+    Round i of every entry was timed in turn, so that a slow moment of the machine meets all.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    environment: Environment
+    sentences: int
+    seconds: dict[str, tuple[float, ...]] = Field(
+        description="'base' (the pretrained model without an adapter) and methods → seconds of "
+        "each round; all of one length"
+    )
+    adapters: dict[str, tuple[float, ...]] = Field(
+        default={},
+        description="the same rounds with adapters that are not merged: 'method' as trained, "
+        "'method pruned' → seconds",
+    )
+
+
+class ThresholdPoint(Record):
+    """A trained adapter, pruned at one threshold."""
+
+    method: str
+    threshold: float
+    effective_rank: float = Field(description="mean over adapted modules")
+    kept_parameters: int = Field(description="trainable ones, the head included")
+    accuracy: Fraction = Field(ge=0, le=1)
+
+
+class Thresholds(Record):
+    """`thresholds.json`: what other thresholds τ would have left of one seed's adapters."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    seed: int
+    environment: Environment
+    evaluated_on: Literal["validation", "holdout"]
+    sentences: int
+    points: tuple[ThresholdPoint, ...] = Field(description="by method, thresholds rising")
+
+
+class Rate(Record):
+    """How often something happened in simulated worlds."""
+
+    count: int
+    worlds: int
+    rate: float
+    standard_error: float = Field(description="binomial")
+
+
+class World(Record):
+    """A kind of simulated suite, and how its runs look."""
+
+    name: str
+    description: str
+    accuracy: Percent
+    seed_std: Points = Field(description="of a method's true accuracy over seeds")
+    seed_disagreement: Percent = Field(description="measured: sentences two seeds differ on")
+    method_disagreement: Percent = Field(description="measured: sentences two methods differ on")
+
+
+class CalibrationRow(Record):
+    """How the engine judged worlds of one kind, whose truth is known."""
+
+    claim: Literal["order", "value", "effective_rank"]
+    world: str
+    seeds: int
+    truth: float = Field(
+        description="order: true difference in points; value: how far the true accuracy lies from "
+        "the claimed one, in points; effective_rank: the true mean"
+    )
+    true: bool | None = Field(description="is the claim true? null: an order without a difference")
+    supported: Rate
+    contradicted: Rate
+    wrong: Rate = Field(description="verdicts that the truth forbids")
+    any_wrong: Rate | None = Field(
+        default=None, description="a wrong verdict on any of two order claims judged together"
+    )
+    bootstrap_wrong: Rate | None = Field(
+        default=None,
+        description="had the percentiles of the two-way bootstrap decided: why they do not",
+    )
+
+
+class Calibration(Record):
+    """`calibration.json`: whether the engine's verdicts can be trusted, measured."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    command: str
+    worlds_per_row: int
+    seed: int
+    sentences: int
+    level: float = LEVEL
+    value_margin: Points
+    rank_interval: Interval
+    versions: dict[str, str]
+    worlds: tuple[World, ...]
+    rows: tuple[CalibrationRow, ...]

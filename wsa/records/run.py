@@ -1,0 +1,197 @@
+"""What a run leaves behind: the records of training, pruning and evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from wsa.errors import InputError, remake
+from wsa.records.record import SCHEMA_VERSION, Record
+
+Fraction = float  # accuracies are fractions in [0, 1] in records; pages and tables show percent
+
+
+class Determinism(Record):
+    """How exactly the same command gives the same numbers again on the same machine."""
+
+    level: Literal["bitwise", "round-off", "statistical"] = Field(
+        description="'bitwise': every bit; 'round-off': but for the last digits of the logits; "
+        "'statistical': another draw from what the seeds give"
+    )
+    raised_by: str | None = Field(description="what would raise the level; null at the highest")
+
+
+class Environment(Record):
+    """Where and with what a stage ran."""
+
+    versions: dict[str, str] = Field(description="python, torch, transformers, peft, numpy, wsa")
+    processor: str
+    accelerator: str | None = Field(description="the GPU's name; null on a CPU")
+    threads: int
+    blas: str = Field(description="linear algebra and vector width: they change last bits")
+    platform: str
+    determinism: Determinism
+    git_commit: str | None
+    git_clean: bool | None
+    started: str = Field(description="UTC, ISO 8601")
+    finished: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Records from before the levels said `deterministic: true` where bits repeat."""
+        if isinstance(raw, dict) and raw.get("deterministic") is True:
+            raw = {key: value for key, value in raw.items() if key != "deterministic"}
+            raw.setdefault("determinism", {"level": "bitwise", "raised_by": None})
+        return raw
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether equal inputs give equal bits here."""
+        return self.determinism.level == "bitwise"
+
+
+class Provenance(Record):
+    """All that decided a run's numbers."""
+
+    configuration: str = Field(description="sha256 of protocol and method")
+    model: str = Field(description="sha256 over the model folder's files")
+    data: str = Field(description="sha256 of the tokenised data")
+    factors: str | None = Field(description="sha256 over the factors used; null if none were")
+    code: dict[str, str] = Field(description="stage → sha256 of the modules it uses")
+    environments: dict[str, Environment] = Field(description="stage → where it ran")
+
+    @property
+    def determinism(self) -> Determinism:
+        """That of the stage with the lowest level: a chain is as strong as its weakest link."""
+        levels = ("statistical", "round-off", "bitwise")
+        stages = [environment.determinism for environment in self.environments.values()]
+        return min(stages, key=lambda stage: levels.index(stage.level))
+
+
+class Parameters(Record):
+    """Numbers of parameters."""
+
+    total: int = Field(description="of the model with its adapter")
+    trainable: int = Field(description="that trained, the head included")
+    head: int = Field(description="of these, in the classification head")
+    kept: int = Field(description="of the trainable ones, after pruning; else all of them")
+
+
+class Schedule(Record):
+    """How far AdamW could have moved a parameter."""
+
+    steps: int
+    learning_rate: float | None
+    head_learning_rate: float | None
+    gate_learning_rate: float | None
+    sum_of_learning_rates: float = Field(description="of the body's rate over all steps")
+    sum_of_gate_learning_rates: float | None = Field(
+        description="Σ lr_t of the gates: about as far as AdamW can move one"
+    )
+
+
+class Training(Record):
+    """What `wsa train` did: `training.json`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    method: str
+    seed: int
+    schedule: Schedule
+    trained_sentences: int
+    train_seconds: float = Field(description="the loop alone, without loading")
+    sentences_per_second: float
+    peak_memory_bytes: int
+    peak_memory_of: Literal["process", "accelerator"]
+    total_parameters: int
+    trainable_parameters: int
+    head_parameters: int
+    final_loss: float | None
+    continued_at: tuple[int, ...] = Field(
+        default=(), description="the steps after which the run was interrupted and continued"
+    )
+    files: dict[str, str] = Field(description="file in the run's folder → sha256")
+    model: str
+    data: str
+    factors: str | None
+    configuration: str
+    code: str
+    environment: Environment
+
+
+class Rank(Record):
+    """The ranks of a gated method."""
+
+    initial: int
+    threshold: float
+    effective_mean: float
+    effective_by_layer: dict[str, int]
+    sum_of_learning_rates: float = Field(description="Σ lr_t of the gates, beside the threshold")
+
+
+class Pruning(Record):
+    """What `wsa prune` did: `pruning.json`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    method: str
+    seed: int
+    rank: Rank
+    kept_parameters: int
+    files: dict[str, str]
+    code: str
+
+
+class State(Record):
+    """One state of a trained model on the evaluation sentences."""
+
+    accuracy: Fraction = Field(ge=0, le=1)
+    loss: float
+    n: int
+
+
+class Cost(Record):
+    train_seconds: float
+    evaluate_seconds: float
+    sentences_per_second: float = Field(description="in training")
+    peak_memory_bytes: int
+    peak_memory_of: Literal["process", "accelerator"]
+
+
+class Result(Record):
+    """One run, whole: `result.json`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    method: str
+    seed: int
+    accuracy: Fraction = Field(
+        ge=0, le=1, description="the headline: `pruned` for a gated method, else `unpruned`"
+    )
+    evaluated_on: Literal["validation", "holdout"]
+    states: dict[Literal["unpruned", "pruned", "gate_only"], State]
+    rank: Rank | None = Field(description="null for a method without gates")
+    parameters: Parameters
+    schedule: Schedule
+    cost: Cost
+    predictions: str = Field(description="sha256 of the table of predictions' content")
+    provenance: Provenance
+
+
+def check_origin(training: Training, path: Path, **here: str | None) -> None:
+    """Raise InputError unless a run was trained with what is here.
+
+    Args:
+        training: the record of the training.
+        path: its file.
+        here: `model`, `data` or `configuration` → the sha256 of the present one.
+    """
+    for key, value in here.items():
+        if getattr(training, key) != value:
+            raise InputError(
+                f"the run was trained with another {key} than is here", file=path, key=key,
+                value=getattr(training, key), remedy=f"train it again: {remake(path)}",
+            )  # fmt: skip

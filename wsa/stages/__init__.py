@@ -1,0 +1,1 @@
+"""One file a stage: each is a command, and a rule of the workflow."""

@@ -1,0 +1,153 @@
+"""What an adapter costs when a model is used: merged, pruned and as trained, timed in turn."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from wsa.errors import InputError
+from wsa.files import check_files
+from wsa.layout import Layout
+from wsa.learning.batches import TokenTable, evaluation_sentences
+from wsa.learning.models import load_pretrained, load_trained
+from wsa.learning.tokens import load_tokens
+from wsa.machine.devices import accelerator_name, device_for_stage, reproducible
+from wsa.machine.environment import environment, now
+from wsa.records.evidence import Inference
+from wsa.records.record import read_record, write_record
+from wsa.records.run import Pruning, Training
+from wsa.sources import verify
+from wsa.stages.evaluate import predict
+from wsa.suite.schema import Suite
+
+SENTENCES = 64
+ROUNDS = 12
+
+
+def time_inference(suite: Suite, layout: Layout) -> Inference:
+    """Time the finished runs of the suite's first seed; writes `inference.json`.
+
+    Every method with an adapter is timed merged (a gated one pruned first) beside the pretrained
+    model with its head, and not merged; a gated one both as trained and pruned. The sentences are
+    spread evenly over the lengths of those that the suite evaluates on.
+
+    Raises:
+        InputError: if no run is finished, or a merged model gives other logits than its adapter.
+    """
+    started = now()
+    protocol, seed = suite.protocol, suite.seeds[0]
+    reproducible(protocol.threads)
+    device = device_for_stage()
+    path = layout.tokens(suite.model.name, suite.data.name)
+    tokens = evaluation_sentences(
+        load_tokens(path, "train"), load_tokens(path, "validation"), protocol
+    )
+    spread = np.linspace(0, len(tokens) - 1, min(SENTENCES, len(tokens))).round().astype(int)
+    table = TokenTable(tokens.select(np.argsort(tokens.lengths, kind="stable")[spread]), device)
+    folder = layout.model(suite.model.name)
+    verify(folder)
+    base = load_pretrained(folder, seed).to(device)
+    shared = dict(base.named_parameters())
+
+    def load(name: str, adapter: Path) -> nn.Module:
+        model = load_trained(load_pretrained(folder, seed), suite.method(name), adapter)
+        return model.to(device)
+
+    merged, adapters = {"base": base}, {}
+    for name, method in suite.methods.items():
+        files = layout.run(suite.name, name, seed)
+        if method.kind != "adapter" or not files.result.exists():
+            continue
+        check_files(
+            files.folder, read_record(files.training, Training).files,
+            remake=files.training,
+        )  # fmt: skip
+        adapters[name] = _share(load(name, files.trained), shared)
+        best = name
+        if method.gated:
+            check_files(
+                files.folder, read_record(files.pruning, Pruning).files,
+                remake=files.pruning,
+            )  # fmt: skip
+            best = f"{name} pruned"
+            adapters[best] = _share(load(name, files.pruned), shared)
+        plain = load(name, files.pruned if method.gated else files.trained)
+        plain = plain.merge_and_unload()  # in place: nothing may be shared before
+        merged[name] = _share(plain, shared)
+        error = np.abs(
+            predict(plain, table, protocol) - predict(adapters[best], table, protocol)
+        ).max()
+        if error > (1e-3 if protocol.precision == "float32" else 0.1):
+            raise InputError(f"merged, '{name}' gives other logits: they differ by {error:.2g}")
+    if not adapters:
+        raise InputError(
+            f"no run with an adapter and seed {seed} is finished",
+            file=layout.suite(suite.name) / "runs", remedy="train and evaluate one first",
+        )  # fmt: skip
+
+    def case(model: nn.Module) -> Callable[[], object]:
+        return lambda: predict(model, table, protocol)
+
+    cases = {("merged", name): case(model) for name, model in merged.items()}
+    cases |= {("adapter", name): case(model) for name, model in adapters.items()}
+    seconds = interleave(cases, ROUNDS)
+    record = Inference(
+        suite=suite.name,
+        environment=environment(started, accelerator=accelerator_name()),
+        sentences=len(table.lengths),
+        seconds={name: times for (kind, name), times in seconds.items() if kind == "merged"},
+        adapters={name: times for (kind, name), times in seconds.items() if kind == "adapter"},
+    )
+    write_record(layout.inference_json(suite.name), record)
+    return record
+
+
+def summary(timed: Inference) -> str:
+    """One line a case: seconds, and the ratio to the pretrained model in the same round."""
+    base = np.array(timed.seconds["base"])
+    lines = [f"{len(base)} rounds of {timed.sentences} sentences; ratio: median (quartiles)"]
+    for kind, cases in (("merged", timed.seconds), ("adapter", timed.adapters)):
+        for name, seconds in cases.items():
+            low, middle, high = np.quantile(np.array(seconds) / base, (0.25, 0.5, 0.75))
+            ratio = f"{middle:.3f} ({low:.3f} to {high:.3f})"
+            lines.append(f"{name:24} {kind:8} {np.median(seconds):8.4f} s  {ratio}")
+    return "\n".join(lines)
+
+
+def interleave(cases: dict, rounds: int) -> dict:
+    """Seconds of every case in every round, after one round that does not count.
+
+    Each round runs all cases, starting with another one each time.
+    """
+    names = list(cases)
+    seconds: dict = {name: [] for name in names}
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(-1, rounds):
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                start = time.perf_counter()
+                cases[name]()  # ends with the logits on the host: nothing is left to wait for
+                if number >= 0:
+                    seconds[name].append(time.perf_counter() - start)
+    finally:
+        gc.enable()
+    return {name: tuple(times) for name, times in seconds.items()}
+
+
+def _share(model: nn.Module, base: dict[str, nn.Parameter]) -> nn.Module:
+    """Let `model` hold what it has in common with the pretrained model only once in memory."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            name = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+            twin = base.get(name.replace(".original_module.", "."))
+            if twin is not None and torch.equal(parameter, twin):
+                parameter.data = twin.data
+    return model

@@ -1,0 +1,130 @@
+"""Training one method with one seed: the same loop for every method."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from torch import nn
+
+from wsa.adapters.factors import FactorCache
+from wsa.files import atomic_folder, check_space, file_hashes
+from wsa.identity import code_hash
+from wsa.layout import Layout
+from wsa.learning.batches import TokenTable, training_sentences
+from wsa.learning.checkpoint import Checkpoints
+from wsa.learning.loop import Loop
+from wsa.learning.models import attach, is_head, load_pretrained, save_trained
+from wsa.learning.tokens import load_tokens
+from wsa.machine.devices import (
+    accelerator_name,
+    device_for_stage,
+    nondeterministic_kernels,
+    reproducible,
+)
+from wsa.machine.environment import environment, now
+from wsa.records.record import write_record
+from wsa.records.run import Training
+from wsa.sources import verify
+from wsa.suite.schema import Suite
+
+
+def train(
+    suite: Suite,
+    method_name: str,
+    seed: int,
+    layout: Layout,
+    checkpoint_seconds: float | None = None,
+) -> Training:
+    """Train `method_name` of `suite` with `seed`; writes `trained/`, the curve and the record.
+
+    A training that was interrupted goes on from its last state, to the same bits as without.
+
+    Args:
+        suite: what to train.
+        method_name: one of the suite's methods.
+        seed: of the head's start, the order of the sentences and dropout.
+        layout: where inputs lie and results go.
+        checkpoint_seconds: how often the state is saved; 0: after every step.
+
+    Raises:
+        InputError: for damaged inputs, an impossible configuration, a loss that is not finite, or
+            too little memory or disk.
+    """
+    started = now()
+    method, protocol = suite.method(method_name), suite.protocol
+    files = layout.run(suite.name, method_name, seed)
+    files.training.unlink(missing_ok=True)
+    tokens = training_sentences(
+        load_tokens(layout.tokens(suite.model.name, suite.data.name), "train"), protocol
+    )
+    model_hash = verify(layout.model(suite.model.name))
+    reproducible(protocol.threads)
+    device = device_for_stage()
+    model, factors = None, None
+    if method.kind != "majority":
+        model = load_pretrained(layout.model(suite.model.name), seed)
+        model = attach(model, method, suite.model, layout.factors, suite.largest_rank).to(device)
+        factors = _factors_used(model, suite, layout) if method.spectral else None
+    here = environment(started, accelerator=accelerator_name())
+    inputs = {
+        "model": model_hash,
+        "data": tokens.sha256,
+        "factors": factors,
+        "configuration": suite.run_digest(method_name),
+        "code": code_hash("train"),
+    }
+    machine = here.model_dump(include={"versions", "processor", "accelerator", "threads", "blas"})
+    identity = {**inputs, **machine, "seed": seed}
+    checkpoints = Checkpoints(files.checkpoints, identity, checkpoint_seconds)
+
+    loop = Loop(model, method, suite, seed, TokenTable(tokens, device), device)
+    kernels: list[str] = []
+    if model is not None:
+        check_space(files.folder, loop.bytes_on_disk())
+        with nondeterministic_kernels() as kernels:
+            loop.run(f"{suite.name} {method_name} seed {seed}", checkpoints)
+    with atomic_folder(files.trained) as folder:
+        if model is None:
+            counts = np.bincount(tokens.labels, minlength=2).tolist()
+            (folder / "label_counts.json").write_text(json.dumps(counts) + "\n")
+        else:
+            save_trained(model, method, folder)
+    loop.curves.write(files)
+
+    counted = dict(model.named_parameters()) if model is not None else {}
+    trainable = {n: p.numel() for n, p in counted.items() if p.requires_grad}
+    record = Training(
+        suite=suite.name,
+        method=method_name,
+        seed=seed,
+        schedule=loop.schedule(),
+        trained_sentences=loop.sentences,
+        train_seconds=loop.seconds,
+        sentences_per_second=loop.sentences / loop.seconds if loop.seconds else 0.0,
+        peak_memory_bytes=loop.peak_memory(),
+        peak_memory_of="accelerator" if device.type == "cuda" else "process",
+        total_parameters=sum(p.numel() for p in counted.values()),
+        trainable_parameters=sum(trainable.values()),
+        head_parameters=sum(n for name, n in trainable.items() if is_head(name, suite.model)),
+        final_loss=loop.curves.rows[-1]["loss"] if loop.curves.rows else None,
+        continued_at=loop.continued_at,
+        files=file_hashes(files.folder, [files.trained, files.curve, files.gates]),
+        environment=environment(
+            started, accelerator=accelerator_name(), trains=True, nondeterministic=kernels
+        ),
+        **inputs,
+    )
+    write_record(files.training, record)
+    checkpoints.remove()
+    return record
+
+
+def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
+    """One hash over the cached factors of all adapted weights."""
+    cache = FactorCache(layout.factors)
+    layers = model.base_model.spectral_layers().values()
+    return cache.digest(
+        FactorCache.key(layer.get_base_layer().weight.detach().cpu(), suite.largest_rank)
+        for layer in layers
+    )

@@ -1,0 +1,214 @@
+"""Reads the YAML of suites, models and data sets; the only reader.
+
+`load_suite` resolves `extends`, the names of model and data files, and sweeps, checks every key,
+and raises `InputError` with file, key, value and remedy.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from wsa.errors import InputError, did_you_mean
+from wsa.suite.schema import DataSpec, ModelSpec, Suite
+from wsa.suite.strict import check
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML: keys are text, each given once, and 2e-5 is a number (as in YAML 1.2)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            problem = None
+            if not isinstance(key, str):
+                problem = "a key should be text; put it in quotes"
+            elif key in seen:
+                problem = f"'{key}' is named twice"
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: list(resolvers) for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises InputError where there is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        siblings = [other.stem for other in path.parent.glob("*.yaml")]
+        raise InputError(
+            "there is no such file", file=path, remedy=did_you_mean(path.stem, siblings)
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not valid UTF-8: {error}", file=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be read: {reason}", file=path) from None
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date with a 13th month
+        raise InputError(f"not valid YAML: {error}", file=path) from None
+    except RecursionError:
+        raise InputError("not valid YAML: nested too deeply", file=path) from None
+    if not isinstance(value, dict):
+        raise InputError("should hold a mapping of keys to values", file=path, value=value)
+    return value
+
+
+def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None = None) -> Suite:
+    """Read `config/suites/<name>.yaml` (or the file `name`, if it ends in .yaml).
+
+    Args:
+        name: a suite's name or the path of its file.
+        config: the folder with `suites/`, `models/` and `data/`.
+        seeds: run these seeds instead of the file's.
+
+    Raises:
+        InputError: naming file, key, value and remedy.
+    """
+    config = Path(config)
+    path = Path(name) if name.endswith((".yaml", ".yml")) else config / "suites" / f"{name}.yaml"
+    raw = _expand(_read_extended(path), path)
+    if path.parent == config / "suites" and raw.get("name") != path.stem:
+        raise InputError(
+            "a suite is called as its file is", file=path, key="name", value=raw.get("name"),
+            remedy=f"name: {path.stem}",
+        )  # fmt: skip
+    for key, load in (("model", load_model), ("data", load_data)):
+        if not isinstance(raw.get(key), str):
+            raise InputError(
+                f"should be the name of a file in {config / SPEC_FOLDERS[key]}", file=path, key=key,
+                value=raw.get(key),
+            )  # fmt: skip
+        raw[key] = load(raw[key], config)
+    if seeds is not None:
+        raw["seeds"] = seeds
+    return check(Suite, raw, path)
+
+
+def load_model(name: str, config: Path | str = "config") -> ModelSpec:
+    """Read `config/models/<name>.yaml`; raises InputError."""
+    return _load_spec(ModelSpec, "model", name, Path(config))
+
+
+def load_data(name: str, config: Path | str = "config") -> DataSpec:
+    """Read `config/data/<name>.yaml`; raises InputError."""
+    return _load_spec(DataSpec, "data", name, Path(config))
+
+
+SPEC_FOLDERS = {"model": "models", "data": "data"}
+
+
+def _load_spec(kind: type[BaseModel], key: str, name: str, config: Path) -> Any:
+    path = config / SPEC_FOLDERS[key] / f"{name}.yaml"
+    spec = check(kind, read_yaml(path), path)
+    if spec.name != name:
+        raise InputError(
+            "a source is called as its file is", file=path, key="name", value=spec.name,
+            remedy=f"name: {name}",
+        )  # fmt: skip
+    return spec
+
+
+def _read_extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The mapping in `path` laid over the suite it `extends`."""
+    if path in below:
+        raise InputError("a suite cannot extend itself", file=path, key="extends")
+    raw = read_yaml(path)
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise InputError("should be a suite's name", file=path, key="extends", value=base)
+    return _overlay(_read_extended(path.parent / f"{base}.yaml", (*below, path)), raw)
+
+
+def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`top` over `base`: mappings merge, a null removes, all else replaces."""
+    merged = copy.deepcopy(base)
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _overlay(merged[key], value)
+        elif value is None and key in merged:
+            del merged[key]
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+_SWEEP = "sweep: {lora: {learning_rate: [1.0e-3, 2.0e-3], adapter.r: [4, 8]}}"
+
+
+def _numbers(values: Any) -> bool:
+    """Whether `values` is a list of numbers, and not empty."""
+    numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    return numbers and bool(values)
+
+
+def _expand(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Turn `sweep: {lora: {learning_rate: [1e-3, 2e-3]}}` into one method row per value."""
+    sweep = raw.pop("sweep", None)
+    if sweep is None:
+        return raw
+    methods = raw.get("methods")
+    if not isinstance(sweep, dict) or not isinstance(methods, dict):
+        raise InputError(
+            "should map names of methods to what is swept", file=path, key="sweep", value=sweep,
+            remedy=_SWEEP,
+        )  # fmt: skip
+    rows: dict[str, Any] = {}
+    for name, axes in sweep.items():
+        if name not in methods:
+            raise InputError(
+                f"unknown method '{name}'", file=path, key="sweep",
+                remedy=did_you_mean(str(name), map(str, methods)),
+            )  # fmt: skip
+        if not isinstance(axes, dict) or not all(_numbers(values) for values in axes.values()):
+            raise InputError(
+                "should map keys of the method to lists of numbers", file=path,
+                key=f"sweep.{name}", value=axes, remedy=_SWEEP,
+            )  # fmt: skip
+        for values in itertools.product(*axes.values()):
+            row = copy.deepcopy(methods[name])
+            for key, value in zip(axes, values, strict=True):
+                *parents, last = str(key).split(".")
+                target = row
+                for parent in parents:
+                    target = target.get(parent) if isinstance(target, dict) else None
+                if not isinstance(target, dict):
+                    raise InputError(
+                        f"method '{name}' has no {'.'.join(parents) or 'keys'}", file=path,
+                        key=f"sweep.{name}.{key}", remedy=_SWEEP,
+                    )  # fmt: skip
+                target[last] = value
+            label = ",".join(
+                f"{str(k).split('.')[-1]}={v:g}" for k, v in zip(axes, values, strict=True)
+            )
+            row["title"] = f"{row.get('title', name)} ({label})"
+            row_name = f"{name}." + "_".join(f"{v:g}" for v in values)
+            if row_name in rows:
+                raise InputError(
+                    f"gives the method '{row_name}' twice", file=path, key=f"sweep.{name}",
+                    value=axes, remedy="values that differ in their first six digits",
+                )  # fmt: skip
+            rows[row_name] = row
+    raw["methods"] = rows
+    return raw

@@ -1,0 +1,121 @@
+"""What `config/config.yaml` may say, and which suites that means on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from wsa.errors import InputError
+from wsa.layout import Layout
+from wsa.machine.devices import gpu_names
+from wsa.machine.estimates import check_gpu_memory, largest_gpu, summary
+from wsa.suite.load import load_suite
+from wsa.suite.schema import Seed, Suite
+from wsa.suite.strict import Strict, check
+
+DEFAULT_SUITE = "minilm-l6_movie-snippets"
+QUESTION_SUITE = "deberta-v3-base_sst2"
+
+
+def _yaml_bool(value: Any) -> Any:
+    """`snakemake --config` passes YAML's true and false on as text."""
+    return value == "true" if value in ("true", "false") else value
+
+
+def _yaml_numbers(value: Any) -> Any:
+    """And the numbers of a list."""
+    if not isinstance(value, list):
+        return value
+    return [int(one) if isinstance(one, str) and one.isdecimal() else one for one in value]
+
+
+class Folders(Strict):
+    """Where things lie, relative to the working directory."""
+
+    config: str = "config"
+    resources: str = "resources"
+    results: str = "results"
+    site: str = "site"
+
+
+class Settings(Strict):
+    """The workflow's configuration."""
+
+    suites: str | list[str] = Field(
+        default="auto",
+        description=f"names of suites; 'auto': {DEFAULT_SUITE}, and {QUESTION_SUITE} with a GPU",
+    )
+    seeds: Annotated[
+        Annotated[int, Field(ge=1, le=1000)] | list[Seed] | None, BeforeValidator(_yaml_numbers)
+    ] = Field(
+        default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
+    )
+    allow_cpu: Annotated[bool, BeforeValidator(_yaml_bool)] = Field(
+        default=False, description="run a suite that wants a GPU on the CPU, however long it takes"
+    )
+    folders: Folders = Folders()
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(**{key: Path(value) for key, value in self.folders.model_dump().items()})
+
+    @property
+    def seed_list(self) -> list[int] | None:
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+def read_settings(raw: dict[str, Any]) -> Settings:
+    """Check the workflow's configuration; raises InputError."""
+    file = "config/config.yaml (or --config)"
+    settings = check(Settings, raw, file)
+    names = settings.suites
+    if not names or isinstance(names, list) and len(set(names)) < len(names):
+        raise InputError(
+            "a suite is named twice" if names else "no suite is named", file=file, key="suites",
+            value=names or None, remedy=f"suites: {DEFAULT_SUITE}",
+        )  # fmt: skip
+    return settings
+
+
+def choose_suites(settings: Settings, elsewhere: bool = False) -> tuple[list[Suite], str]:
+    """The suites to run and one line that says which, why, and how to choose otherwise.
+
+    Args:
+        settings: as read.
+        elsewhere: whether the runs go to other machines, so that this one's GPUs do not count.
+
+    Raises:
+        InputError: for an unknown or broken suite, one that needs a GPU that is not there, or one
+            that does not fit on the GPU.
+    """
+    gpus = () if elsewhere else gpu_names()
+    if settings.suites == "auto":
+        names = [DEFAULT_SUITE] + ([QUESTION_SUITE] if gpus else [])
+        why = f"'auto' with {gpus[0]}" if gpus else "'auto' without a GPU here"
+    else:
+        names = settings.suites if isinstance(settings.suites, list) else [settings.suites]
+        why = "as configured"
+    suites = [load_suite(name, settings.folders.config, settings.seed_list) for name in names]
+    for suite in suites:
+        if suite.needs_gpu and not (gpus or elsewhere or settings.allow_cpu):
+            raise InputError(
+                f"suite '{suite.name}' wants a GPU and there is none; without one it is "
+                f"{summary(suite, settings.layout)}",
+                remedy="run it where there is one; or here all the same: --config allow_cpu=true",
+            )
+        if not elsewhere:
+            check_gpu_memory(suite, suite.methods, settings.layout, largest_gpu())
+    line = (
+        f"suites: {', '.join(names)} ({why}); others: --config suites=NAME, "
+        f"see {settings.folders.config}/suites/"
+    )
+    return suites, line
+
+
+def shown_suites(settings: Settings, chosen: list[str]) -> list[str]:
+    """The suites on the pages: those that run, and the question's own, measured or not."""
+    path = Path(settings.folders.config) / "suites" / f"{QUESTION_SUITE}.yaml"
+    shown = [*chosen, QUESTION_SUITE] if path.exists() else chosen
+    return list(dict.fromkeys(shown))
