@@ -49,8 +49,12 @@ class RunFiles:
 
     @property
     def predictions(self) -> Path:
-        """One row per state × sentence: state, sentence_id, label, logit_0, logit_1."""
+        """One row per state × sentence, see `records.predictions`."""
         return self.folder / "predictions.parquet"
+
+    def further_predictions(self, split: str) -> Path:
+        """The same on a further validation split."""
+        return self.folder / f"predictions_{split}.parquet"
 
     @property
     def result(self) -> Path:
@@ -78,8 +82,12 @@ class Layout:
         return self.resources / "archives"
 
     def data(self, data: str) -> Path:
-        """`train.parquet`, `validation.parquet` (id, sentence, label) and `source.json`."""
+        """A parquet file a split (id, sentence, for pairs sentence_2, label) and `source.json`."""
         return self.resources / "data" / data
+
+    def split(self, data: str, split: str) -> Path:
+        """One split of a data set."""
+        return self.data(data) / f"{split}.parquet"
 
     def tokens(self, model: str, data: str) -> Path:
         """Both splits of `data`, tokenised for `model` (safetensors, ragged)."""
@@ -117,19 +125,23 @@ class Layout:
     def comparisons_csv(self, suite: str) -> Path:
         return self.suite(suite) / "comparisons.csv"
 
+    def tables_json(self, suite: str) -> Path:
+        """The tables for programs (`records.evidence.Tables`)."""
+        return self.suite(suite) / "tables.json"
+
     def claims_json(self, suite: str) -> Path:
         return self.suite(suite) / "claims.json"
 
     def findings_json(self, suite: str) -> Path:
-        """What the benchmark found wrong with itself (`evidence.records.Findings`)."""
+        """What the benchmark found wrong with itself (`records.evidence.Findings`)."""
         return self.suite(suite) / "findings.json"
 
     def inference_json(self, suite: str) -> Path:
-        """Measured speed of the merged models (`evidence.records.Inference`); may be missing."""
+        """Measured speed of the merged models (`records.evidence.Inference`); may be missing."""
         return self.suite(suite) / "inference.json"
 
     def thresholds_json(self, suite: str) -> Path:
-        """Accuracy at other thresholds (`evidence.records.Thresholds`); may be missing."""
+        """Accuracy at other thresholds (`records.evidence.Thresholds`); may be missing."""
         return self.suite(suite) / "thresholds.json"
 
     # --- the site ---

@@ -1,18 +1,18 @@
 """The files the evidence leaves behind, typed and versioned.
 
-Accuracies here are in percent and differences of accuracies in points (percentage points), as a
-page shows them; `unit` says so wherever a number's unit depends on the claim. Paths of runs are
+Metrics here are as a page shows them: times the metric's scale (`wsa.task.Metric`), an accuracy in
+percent and a difference of accuracies in points; `unit` says so wherever it depends on the claim. Paths of runs are
 relative to the suite's folder of results: `runs/<method>/seed-<k>/result.json`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from wsa.records.record import SCHEMA_VERSION, Record
-from wsa.records.run import Environment, Fraction
+from wsa.records.record import SCHEMA_VERSION, Record, renamed
+from wsa.records.run import Environment
 from wsa.suite.schema import Claim, Published
 
 LEVEL = 0.95  # of every interval; a test's level is 1 − LEVEL
@@ -31,18 +31,23 @@ class Interval(Record):
 
 
 class Estimate(Record):
-    """The accuracy of one method in one state."""
+    """One metric of one method in one state, on one split."""
 
     method: str
     state: State
+    metric: str = Field(default="accuracy", description="its name; the headline's come first")
+    split: str | None = Field(
+        default=None, description="a further validation split; null: the one that counts"
+    )
     seeds: int = Field(description="n, the runs it is the mean of")
     sentences: int
-    mean: Percent
-    std: Percent | None = Field(description="sample standard deviation (n−1); null for n = 1")
+    mean: float
+    std: float | None = Field(description="sample standard deviation (n−1); null for n = 1")
     interval_seeds: Interval | None = Field(description="for other seeds on these sentences")
     interval: Interval | None = Field(description="for other seeds and other sentences")
     seed_disagreement: Percent | None = Field(
-        description="sentences that two seeds classify differently, mean over pairs of seeds"
+        description="sentences that two seeds classify differently, mean over pairs of seeds; null "
+        "where the label is a number"
     )
     runs: tuple[str, ...]
 
@@ -65,9 +70,9 @@ class PairComparison(Record):
     state_b: State
     seeds: tuple[int, ...] = Field(description="that both have")
     sentences: int
-    difference: Points = Field(description="mean accuracy of a minus that of b")
+    difference: float = Field(description="mean headline metric of a minus that of b")
     interval: Interval | None = Field(
-        description="two-way random effects: for other seeds and other sentences; null for n = 1"
+        description="for other seeds and other sentences; null for n = 1"
     )
     p: float | None = Field(description="two-sided, that the difference is zero; same model")
     seed_share: float | None = Field(description="of the difference's variance, due to seeds")
@@ -130,6 +135,29 @@ class Claims(Record):
     estimates: tuple[Estimate, ...]
 
 
+class MethodRow(Record):
+    """What a method costs, over its runs; a method without runs has n = 0 and nothing else."""
+
+    method: str
+    n: int
+    effective_rank: float | None = Field(description="mean over runs and adapted modules")
+    effective_rank_std: float | None
+    parameters_trainable: float | None = Field(description="mean")
+    parameters_kept: float | None = Field(description="mean")
+    train_seconds: float | None = Field(description="mean")
+    peak_memory_bytes: float | None = Field(description="of the run that took most")
+    hardware: tuple[str, ...]
+
+
+class Tables(Record):
+    """`tables.json`: what `table.csv` and `comparisons.csv` hold for people, for programs."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    methods: tuple[MethodRow, ...]
+    comparisons: tuple[PairComparison, ...]
+
+
 class Finding(Record):
     """Something about the results that a reader must know."""
 
@@ -176,7 +204,13 @@ class ThresholdPoint(Record):
     threshold: float
     effective_rank: float = Field(description="mean over adapted modules")
     kept_parameters: int = Field(description="trainable ones, the head included")
-    accuracy: Fraction = Field(ge=0, le=1)
+    value: float = Field(description="of the suite's headline metric")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Records from before there were other metrics said `accuracy`."""
+        return renamed(raw, "accuracy", "value")
 
 
 class Thresholds(Record):

@@ -1,13 +1,20 @@
-"""The table of predictions a run leaves behind: its schema, its file and its hash."""
+"""The table of predictions a run leaves behind: its schema, its file and its hash.
+
+One row per state × sentence: `state` (one of `STATES`), `sentence_id` (text), `label` (a class's
+number, or a number), `logit_0`, `logit_1`, … (float32), one for each output of the model's head.
+One logit alone is the prediction of a number, and the labels are numbers then (float32).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import operator
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float32
 
 from wsa.errors import InputError
 from wsa.files import atomic_path
@@ -16,26 +23,39 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATES = ("unpruned", "pruned", "gate_only")
-COLUMNS = ("state", "sentence_id", "label", "logit_0", "logit_1")
-_TYPES = {
-    "state": "str", "sentence_id": "str", "label": "int8", "logit_0": "float32",
-    "logit_1": "float32",
-}  # fmt: skip
+KEYS = ("state", "sentence_id", "label")
+
+
+def table_of(
+    logits: dict[str, Float32[np.ndarray, "sentences k"]], ids: list[str], labels: np.ndarray
+) -> pd.DataFrame:
+    """The table of one run: the logits of every state, for sentences with these ids and labels."""
+    import pandas as pd
+
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {"state": state, "sentence_id": ids, "label": labels}
+                | {f"logit_{k}": values[:, k] for k in range(values.shape[1])}
+            )
+            for state, values in logits.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def logits_of(table: pd.DataFrame) -> Float32[np.ndarray, "rows k"]:
+    """The logits of a table of predictions."""
+    return table[_logit_columns(table.columns)].to_numpy(np.float32)
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> str:
     """Write `frame` as parquet, atomically, and return its `predictions_hash`.
 
-    Args:
-        path: the file to write.
-        frame: one row per state × sentence. Columns: `state` (one of `STATES`), `sentence_id`
-            (written as text), `label` (0 or 1, written as int8), `logit_0` and `logit_1`
-            (written as float32).
-
     Raises:
-        InputError: a column is missing or unknown, a state or label is not one of the above, a
-            sentence stands twice in a state, two states hold other sentences or labels, or a
-            logit is NaN or infinite.
+        InputError: a column is missing or unknown, a state is not one of `STATES` or a label none
+            of the logits', a sentence stands twice in a state, two states hold other sentences or
+            labels, or a logit is NaN or infinite.
     """
     table = _canonical(frame, path)
     _check(table, path)
@@ -69,8 +89,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
 def predictions_hash(frame: pd.DataFrame) -> str:
     """The hexadecimal SHA-256 of the predictions' content, whatever the order of the rows.
 
-    Over the columns in the order of `COLUMNS`, rows in canonical order; text as UTF-8 ended by a
-    zero byte, `label` as int8, logits as little-endian float32. Equal hashes mean equal bits.
+    Over state and sentence_id, label, then the logits, rows in canonical order; text as UTF-8
+    ended by a zero byte, classes as int8, numbers and logits as little-endian float32. Equal hashes
+    mean equal bits.
 
     Raises:
         InputError: as `write_predictions`, NaN logits excepted.
@@ -78,21 +99,34 @@ def predictions_hash(frame: pd.DataFrame) -> str:
     return _hash(_canonical(frame, None))
 
 
+def _logit_columns(columns: object) -> list[str]:
+    found = [name for name in columns if re.fullmatch(r"logit_\d+", str(name))]
+    return sorted(found, key=lambda name: int(name.removeprefix("logit_")))
+
+
+def _types(logits: list[str]) -> dict[str, str]:
+    label = "float32" if len(logits) == 1 else "int8"
+    return {"state": "str", "sentence_id": "str", "label": label} | dict.fromkeys(logits, "float32")
+
+
 def _hash(table: pd.DataFrame) -> str:
     digest = hashlib.sha256()
     for column in ("state", "sentence_id"):
         digest.update("".join(f"{value}\0" for value in table[column].to_numpy(object)).encode())
-    digest.update(table["label"].to_numpy("int8").tobytes())
-    for column in ("logit_0", "logit_1"):
+    logits = _logit_columns(table.columns)
+    digest.update(table["label"].to_numpy("<f4" if len(logits) == 1 else "int8").tobytes())
+    for column in logits:
         digest.update(table[column].to_numpy("<f4").tobytes())
     return digest.hexdigest()
 
 
 def _canonical(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
     """`frame` with the schema's columns and types, rows by state and sentence."""
-    if set(frame.columns) != set(COLUMNS):
+    logits = _logit_columns(frame.columns)
+    expected = [*KEYS, *(f"logit_{k}" for k in range(max(1, len(logits))))]
+    if set(frame.columns) != set(expected):
         raise InputError(
-            f"should have exactly the columns {', '.join(COLUMNS)}",
+            f"should have exactly the columns {', '.join(KEYS)}, logit_0, …",
             file=path, value=list(frame.columns),
         )  # fmt: skip
     unknown = set(frame["state"].unique()) - set(STATES)
@@ -101,14 +135,16 @@ def _canonical(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
             f"should be one of {', '.join(STATES)}",
             file=path, key="state", value=sorted(map(str, unknown)),
         )  # fmt: skip
-    wrong = set(frame["label"].unique()) - {0, 1}
+    wrong = set(frame["label"].unique()) - set(range(len(logits))) if len(logits) > 1 else ()
     if wrong:
         raise InputError(
-            "should be 0 or 1", file=path, key="label", value=sorted(map(str, wrong)),
+            f"should be a class from 0 to {len(logits) - 1}", file=path, key="label",
+            value=sorted(map(str, wrong)),
         )  # fmt: skip
-    table = frame.loc[:, list(COLUMNS)]
-    if {column: str(kind) for column, kind in table.dtypes.items()} != _TYPES:
-        table = table.astype(_TYPES)
+    types = _types(logits)
+    table = frame.loc[:, expected]
+    if {column: str(kind) for column, kind in table.dtypes.items()} != types:
+        table = table.astype(types)
     ranks = table["state"].map(STATES.index).to_numpy()
     ids = table["sentence_id"].to_numpy(object)
     keys = list(zip(ranks.tolist(), ids, strict=True))
@@ -127,7 +163,7 @@ def _check(table: pd.DataFrame, path: Path) -> None:
             "a sentence stands twice in a state",
             file=path, key="sentence_id", value=table.loc[repeated, "sentence_id"].iloc[0],
         )  # fmt: skip
-    for column in ("logit_0", "logit_1"):
+    for column in [*_logit_columns(table.columns), "label"]:
         broken = ~np.isfinite(table[column].to_numpy())
         if broken.any():
             raise InputError(

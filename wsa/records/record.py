@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,6 +19,15 @@ class Record(BaseModel):
     """A JSON file written by a stage. Unknown keys and NaN are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def renamed(
+    raw: Any, old: str, new: str, turned: Callable[[Any], Any] = lambda value: value
+) -> Any:
+    """What an earlier schema wrote under the key `old`, as the present one reads it."""
+    if isinstance(raw, dict) and old in raw and new not in raw:
+        return {key: value for key, value in raw.items() if key != old} | {new: turned(raw[old])}
+    return raw
 
 
 R = TypeVar("R", bound=Record)
@@ -42,9 +52,12 @@ def read_record(path: Path, kind: type[R]) -> R:
         raise InputError("there is no such record", file=path, remedy=remedy) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"damaged: {error}", file=path, remedy=remedy) from None
-    if isinstance(raw, dict) and raw.get("schema_version") not in (None, SCHEMA_VERSION):
+    known = getattr(kind.model_fields.get("schema_version"), "annotation", None)
+    versions = (None, *getattr(known, "__args__", (SCHEMA_VERSION,)))
+    if isinstance(raw, dict) and raw.get("schema_version") not in versions:
         raise InputError(
-            f"written with another schema version; this program reads {SCHEMA_VERSION}",
+            "written with another schema version; this program reads "
+            + " and ".join(map(str, versions[1:])),
             file=path, key="schema_version", value=raw["schema_version"], remedy=remedy,
         )  # fmt: skip
     seal = raw.pop(SEAL, None) if isinstance(raw, dict) else None

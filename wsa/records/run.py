@@ -8,9 +8,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from wsa.errors import InputError, remake
-from wsa.records.record import SCHEMA_VERSION, Record
+from wsa.records.record import SCHEMA_VERSION, Record, renamed
 
-Fraction = float  # accuracies are fractions in [0, 1] in records; pages and tables show percent
+# metrics are as `wsa.task` computes them, an accuracy a fraction in [0, 1]; pages and tables show
+# them times their scale: percent
+Metrics = dict[str, float]
 
 
 class Determinism(Record):
@@ -146,11 +148,17 @@ class Pruning(Record):
 
 
 class State(Record):
-    """One state of a trained model on the evaluation sentences."""
+    """One state of a trained model on the sentences of one split."""
 
-    accuracy: Fraction = Field(ge=0, le=1)
-    loss: float
+    metrics: Metrics = Field(description="metric → value")
+    loss: float = Field(description="mean over the sentences")
     n: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Records of the first schema knew accuracy alone."""
+        return renamed(raw, "accuracy", "metrics", lambda value: {"accuracy": value})
 
 
 class Cost(Record):
@@ -161,24 +169,44 @@ class Cost(Record):
     peak_memory_of: Literal["process", "accelerator"]
 
 
+StateName = Literal["unpruned", "pruned", "gate_only"]
+
+
+class Split(Record):
+    """What a run gives on a further validation split."""
+
+    states: dict[StateName, State]
+    predictions: str = Field(description="sha256 of its table of predictions' content")
+
+
 class Result(Record):
     """One run, whole: `result.json`."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = 2
     suite: str
     method: str
     seed: int
-    accuracy: Fraction = Field(
-        ge=0, le=1, description="the headline: `pruned` for a gated method, else `unpruned`"
+    metric: str = Field(default="accuracy", description="the headline metric's name")
+    headline: float = Field(
+        description="its value in the state `pruned` for a gated method, else `unpruned`"
     )
     evaluated_on: Literal["validation", "holdout"]
-    states: dict[Literal["unpruned", "pruned", "gate_only"], State]
+    states: dict[StateName, State]
+    further: dict[str, Split] = Field(
+        default={}, description="further validation splits, reported apart: split → what it gave"
+    )
     rank: Rank | None = Field(description="null for a method without gates")
     parameters: Parameters
     schedule: Schedule
     cost: Cost
     predictions: str = Field(description="sha256 of the table of predictions' content")
     provenance: Provenance
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Records of the first schema called the headline `accuracy`, which it was."""
+        return renamed(raw, "accuracy", "headline")
 
 
 def check_origin(training: Training, path: Path, **here: str | None) -> None:

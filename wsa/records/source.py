@@ -15,13 +15,6 @@ from wsa.suite.schema import Source
 RECORD = "source.json"
 
 
-class SplitCounts(Record):
-    """How many sentences of each label a split has."""
-
-    negative: int
-    positive: int
-
-
 class SourceRecord(Record):
     """Where a model or a data set came from and which bytes it has."""
 
@@ -33,7 +26,9 @@ class SourceRecord(Record):
     licence: str
     files: dict[str, str] = Field(description="file in this folder → sha256")
     sha256: str = Field(description="of `files` as canonical JSON: the one hash of the whole")
-    splits: dict[str, SplitCounts] | None = Field(default=None, description="of a data set")
+    splits: dict[str, dict[str, int]] | None = Field(
+        default=None, description="of a data set: split → label → sentences"
+    )
     shared_sentences: int | None = Field(
         default=None, description="validation sentences that are training sentences too"
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 from wsa.errors import InputError
 from wsa.files import atomic_folder
 from wsa.layout import Layout
-from wsa.records.source import SourceRecord, SplitCounts, seal, verify
+from wsa.records.source import SourceRecord, seal, verify
 from wsa.sources import hub, path, pypi, readers
 from wsa.suite.schema import DataSpec, ModelSpec
 
@@ -58,7 +58,8 @@ def fetch_model(spec: ModelSpec, layout: Layout) -> Path:
 def fetch_data(spec: DataSpec, layout: Layout) -> Path:
     """Bring a data set into `layout.data(spec.name)`: a parquet file a split.
 
-    The columns are id (string, a hash of the sentence), sentence (string) and label (int8).
+    The columns are id (string, a hash of the text), sentence (string), of pairs sentence_2
+    (string), and label (a class's number as int16, or a number as float32).
 
     Returns:
         The record of the folder, `source.json`, written last.
@@ -72,18 +73,20 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
             case "pypi":
                 origin = pypi.fetch(spec.source, scratch, layout.archives)
             case "hub":
-                origin = hub.fetch_data(spec.source, scratch, layout.archives)
+                origin = hub.fetch_data(spec, scratch, layout.archives)
             case "path":
                 origin = path.fetch(spec.source)
         data = _read(spec, origin, scratch)
         for split, rows in data.items():
-            _write_split(staging / f"{split}.parquet", rows)
-        train = {row.sentence for row in data["train"]}
+            _write_split(staging / f"{split}.parquet", rows, bool(spec.task.classes))
+        train = {row.text for row in data["train"]}
         seal(
             staging, name=spec.name, title=spec.title, source=spec.source,
             citation=spec.citation, licence=spec.licence,
-            splits={split: _counts(rows) for split, rows in data.items()},
-            shared_sentences=sum(row.sentence in train for row in data["validation"]),
+            splits={split: _counts(spec, rows) for split, rows in data.items()},
+            shared_sentences=sum(
+                row.text in train for split in spec.validation for row in data[split]
+            ),
         )  # fmt: skip
     return folder / "source.json"
 
@@ -168,7 +171,7 @@ def _check_model(folder: Path, names: set[str]) -> None:
 def _read(spec: DataSpec, origin: Path, scratch: Path) -> readers.Data:
     """The rows of a data set; a fault in a passing file is told of the data set instead."""
     try:
-        return readers.read(spec.reader, origin)
+        return readers.read(spec, origin)
     except InputError as error:
         if not Path(error.file or ".").is_relative_to(scratch):
             raise
@@ -179,20 +182,21 @@ def _read(spec: DataSpec, origin: Path, scratch: Path) -> readers.Data:
         ) from None  # fmt: skip
 
 
-def _write_split(path: Path, rows: list[readers.Row]) -> None:
+def _write_split(path: Path, rows: list[readers.Row], classes: bool) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table(
-        {
-            "id": pa.array(readers.sentence_ids(rows), pa.string()),
-            "sentence": pa.array([row.sentence for row in rows], pa.string()),
-            "label": pa.array([row.label for row in rows], pa.int8()),
-        }
-    )
-    pq.write_table(table, path)
+    columns = {"id": pa.array(readers.sentence_ids(rows), pa.string())}
+    for place in range(len(rows[0].text)):
+        columns[readers.TEXT[place]] = pa.array([row.text[place] for row in rows], pa.string())
+    labels = [row.label for row in rows]
+    columns["label"] = pa.array(labels, pa.int16() if classes else pa.float32())
+    pq.write_table(pa.table(columns), path)
 
 
-def _counts(rows: list[readers.Row]) -> SplitCounts:
+def _counts(spec: DataSpec, rows: list[readers.Row]) -> dict[str, int]:
+    """How many sentences each class has; of numbers, how many there are."""
+    if not spec.task.classes:
+        return {"sentences": len(rows)}
     counts = Counter(row.label for row in rows)
-    return SplitCounts(negative=counts[0], positive=counts[1])
+    return {name: counts[number] for number, name in enumerate(spec.labels)}

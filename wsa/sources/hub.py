@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import time
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 from wsa.errors import InputError
 from wsa.machine.progress import say
-from wsa.suite.schema import HubSource
+from wsa.suite.schema import DataSpec, HubSource, Splits
 
 
 def fetch_model(source: HubSource, archives: Path) -> Path:
@@ -24,15 +26,17 @@ def fetch_model(source: HubSource, archives: Path) -> Path:
     return _repository(source, "model", archives)
 
 
-def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
-    """A folder with train.parquet and validation.parquet (sentence, label), made below `scratch`.
+def fetch_data(spec: DataSpec, scratch: Path, archives: Path) -> Path:
+    """A folder with a parquet file for each split that `spec` reads, made below `scratch`.
 
-    With `source.files` the splits are told by the files' names, as the hub itself does; without,
-    the whole repository is fetched and its card says which files `source.config` has.
+    With `source.files` a split is the files that are called as it is (`validation_matched.parquet`,
+    `train-00000-of-00002.parquet`); what has other names, or no `files`, is told apart as the hub
+    itself does it: by the repository's card, for `source.config`.
 
     Raises:
         InputError: as `fetch_model`; or the data set lacks a split.
     """
+    source = spec.source
     repository = _repository(source, "dataset", archives)
     # import only here: it takes a second
     from datasets import load_dataset
@@ -40,14 +44,23 @@ def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
 
     disable_progress_bar()
     # only the wanted files: datasets reads the card, where one is, and misses all other files
-    wanted = scratch / "repository"
+    wanted, names = scratch / "repository", []
     for path in repository.rglob("*"):
         name = path.relative_to(repository).as_posix()
         if path.is_file() and any(fnmatch(name, pattern) for pattern in source.files or "*"):
             (wanted / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, wanted / name)
+            names.append(name)
+    needed = ("train", *spec.validation)
+    if isinstance(spec.reader, Splits):
+        needed = (spec.reader.train, *spec.validation)
+    # datasets would take validation_matched and validation_mismatched for one split
+    files = {split: sorted(filter(_called(split), names)) for split in needed}
     try:
-        splits = load_dataset(str(wanted), source.config, cache_dir=str(scratch / "cache"))
+        splits = load_dataset(
+            str(wanted), source.config, cache_dir=str(scratch / "cache"),
+            data_files=files if source.files and all(files.values()) else None,
+        )  # fmt: skip
     except (ValueError, OSError) as error:
         raise InputError(
             f"datasets cannot read it: {error}", file=_name(source), key="source.config",
@@ -55,16 +68,21 @@ def fetch_data(source: HubSource, scratch: Path, archives: Path) -> Path:
         ) from None  # fmt: skip
     folder = scratch / "splits"
     folder.mkdir()
-    for split in ("train", "validation"):
+    for split in needed:
         if split not in splits:
             raise InputError(
                 f"has no split '{split}'", file=_name(source), key="source",
-                remedy=f"its splits are {', '.join(splits)}; name other files or another config",
+                remedy=f"its splits are {', '.join(splits)}; name other files or another config, "
+                "or other splits under `reader`",
             )  # fmt: skip
-        # other columns (GLUE's idx) are no part of the task
-        columns = [name for name in ("sentence", "label") if name in splits[split].column_names]
-        splits[split].select_columns(columns).to_parquet(folder / f"{split}.parquet")
+        splits[split].to_parquet(folder / f"{split}.parquet")
     return folder
+
+
+def _called(split: str) -> Callable[[str], bool]:
+    """Whether a file is one of the split's, by its name."""
+    pattern = re.compile(rf"(^|/){re.escape(split)}(-\d+-of-\d+)?\.\w+$")
+    return lambda name: bool(pattern.search(name))
 
 
 def _repository(source: HubSource, kind: Literal["model", "dataset"], archives: Path) -> Path:

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from wsa.errors import InputError, did_you_mean
 from wsa.files import sha256_json
 from wsa.suite.strict import Many, Strict, Text
+from wsa.task import NUMBER, Task, check_metrics, task
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -47,7 +48,7 @@ class HubSource(Strict):
 
 
 class PathSource(Strict):
-    """A model folder; or a folder with train.tsv and validation.tsv (sentence, label)."""
+    """A model folder; or a folder with a .tsv or .parquet file a split, of text and label."""
 
     kind: Literal["path"]
     path: str
@@ -86,17 +87,36 @@ class ModelSpec(Strict):
 
 
 class RatedSentences(Strict):
-    """A table of rated sentences (id, mean rating, text), turned into a two-class data set."""
+    """A table of rated sentences (id, mean rating, text).
+
+    Two labels: the rating's sign, what is near zero dropped. Three: negative, neutral, positive.
+    A number: the mean rating itself.
+    """
 
     kind: Literal["rated_sentences"]
-    minimum_rating: float = Field(ge=0, description="drop |mean rating| up to this as neutral")
+    minimum_rating: float | None = Field(
+        default=None, ge=0, description="|mean rating| up to this is neutral; of classes"
+    )
+    validation: int = Field(gt=0, description="sentences in the validation split, chosen by hash")
+
+
+class SentencesByFile(Strict):
+    """Several tables as above, of which the label is the file: which one is a sentence from?"""
+
+    kind: Literal["sentences_by_file"]
+    files: Many[Text] = Field(min_length=2, description="one a label, in the labels' order")
     validation: int = Field(gt=0, description="sentences in the validation split, chosen by hash")
 
 
 class Splits(Strict):
-    """A data set that brings its own train and validation splits of sentence, label."""
+    """A data set that brings its own splits, in columns.
+
+    The first validation split is the one that methods are judged on; any other is reported apart.
+    """
 
     kind: Literal["splits"] = "splits"
+    train: Text = "train"
+    validation: Many[Text] = Field(default=("validation",), min_length=1)
 
 
 class SplitSize(Strict):
@@ -118,18 +138,70 @@ class DataSize(Strict):
 
 
 class DataSpec(Strict):
-    """Two-class sentences."""
+    """Sentences, or pairs of them, with what is asked about each: a task."""
 
     name: Name
     title: Text
     source: Source
-    reader: Annotated[RatedSentences | Splits, Field(discriminator="kind")] = Splits()
-    labels: Annotated[tuple[Text, Text], Field(strict=False)] = ("negative", "positive")
+    reader: Annotated[RatedSentences | SentencesByFile | Splits, Field(discriminator="kind")] = (
+        Splits()
+    )
+    text: Many[Text] = Field(
+        default=("sentence",), min_length=1, max_length=2,
+        description="the columns that hold the text: one, or those of a pair",
+    )
+    label: Text = Field(default="label", description="the column that holds the label")
+    labels: Many[Text] | Literal["number"] = Field(
+        default=("negative", "positive"),
+        description="the names of the classes 0, 1, …; or 'number': the label is one",
+    )
+    metrics: Many[Text] = Field(
+        default=(), description="what is reported, the headline first (wsa/task.py has them all)"
+    )
+    max_length: int | None = Field(
+        default=None, gt=4, lt=2**31,
+        description="tokens, special tokens included, unless the protocol says otherwise",
+    )
     size: DataSize | None = Field(
         default=None, description="for estimates of cost before the data are fetched"
     )
     citation: str = ""
     licence: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataSpec:
+        classes = 0 if self.labels == NUMBER else len(self.labels)
+        if classes == 1:
+            raise ValueError("labels should be two classes or more, or 'number'")
+        if classes and len(set(self.labels)) < classes:
+            raise ValueError("a label is named twice")
+        if len(set(self.text)) < len(self.text):
+            raise ValueError("text: a column is named twice")
+        check_metrics(self.labels, self.metrics)
+        match self.reader:
+            case RatedSentences():
+                if classes > 3:
+                    raise ValueError("ratings give two or three labels, or a number")
+                if bool(classes) != (self.reader.minimum_rating is not None):
+                    raise ValueError("reader.minimum_rating is for classes, and needed there")
+            case SentencesByFile():
+                if classes != len(self.reader.files):
+                    raise ValueError("reader.files should be one file a label")
+            case Splits():
+                splits = [self.reader.train, *self.reader.validation]
+                if len(set(splits)) < len(splits):
+                    raise ValueError("reader: a split is named twice")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """What this data set asks of a model."""
+        return task(self.labels, self.metrics)
+
+    @property
+    def validation(self) -> tuple[str, ...]:
+        """The names of the validation splits; the first one is the one that counts."""
+        return self.reader.validation if isinstance(self.reader, Splits) else ("validation",)
 
 
 # --- protocol ------------------------------------------------------------------------------------
@@ -153,7 +225,10 @@ class Protocol(Strict):
         "batches, shuffle the batches"
     )
     window_batches: int = Field(default=50, gt=0, description="batches in a window")
-    max_length: int = Field(gt=4, lt=2**31, description="tokens, special tokens included")
+    max_length: int | None = Field(
+        default=None, gt=4, lt=2**31,
+        description="tokens, special tokens included; default: the data set's",
+    )
     schedule: Literal["linear", "constant"]
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(ge=0, description="not on biases, norms and gates")
@@ -254,7 +329,7 @@ def _low_below_high(claim: Any) -> Any:
 
 
 class ValueClaim(_Claim):
-    """The accuracy of `method` is about `expected` percent, within `margin` points.
+    """The headline metric of `method` is about `expected` (percent), within `margin` points.
 
     Judged once in each of `states`; a method without gates has only the state `unpruned`.
     """
@@ -267,7 +342,7 @@ class ValueClaim(_Claim):
 
 
 class OrderClaim(_Claim):
-    """`better` has a higher accuracy than `worse`, judged once in each of `states`."""
+    """`better` has a better headline metric than `worse`, judged once in each of `states`."""
 
     kind: Literal["order"]
     better: Name
@@ -366,6 +441,18 @@ class Suite(Strict):
         return seeds
 
     @model_validator(mode="after")
+    def _length_is_known(self) -> Suite:
+        """The protocol has the data set's maximum length where it names none."""
+        if self.protocol.max_length is None:
+            if self.data.max_length is None:
+                raise ValueError(
+                    f"protocol.max_length is missing, and data set '{self.data.name}' has none"
+                )
+            protocol = self.protocol.model_copy(update={"max_length": self.data.max_length})
+            object.__setattr__(self, "protocol", protocol)  # frozen
+        return self
+
+    @model_validator(mode="after")
     def _names_are_methods(self) -> Suite:
         if self.baseline is not None and self.baseline not in self.methods:
             raise ValueError(
@@ -414,14 +501,20 @@ class Suite(Strict):
         return self.methods[name]
 
     def run_digest(self, method: str) -> str:
-        """SHA-256 of all that decides what training `method` computes, bar seed and inputs."""
+        """SHA-256 of all that decides what training `method` computes, bar seed and inputs.
+
+        The threshold τ is not part of it: it belongs to pruning.
+        """
+        found = self.method(method).model_dump(mode="json", exclude={"title", "note", "family"})
+        if found["adapter"] is not None:
+            found["adapter"].pop("threshold", None)
         return sha256_json(
             {
                 "protocol": self.protocol.model_dump(mode="json"),
-                "method": self.method(method).model_dump(
-                    mode="json", exclude={"title", "note", "family"}
-                ),
+                "method": found,
                 "target_modules": self.model.target_modules,
                 "head_modules": self.model.head_modules,
+                "num_labels": self.data.task.num_labels,
+                "problem_type": self.data.task.problem_type,
             }
         )
