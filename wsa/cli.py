@@ -35,14 +35,14 @@ def _fetch_data(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _tokenise(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.learning.tokens import tokenise
+    from wsa.stages.tokenise import tokenise
     from wsa.suite.load import load_data, load_model
 
     tokenise(load_model(args.model, layout.config), load_data(args.data, layout.config), layout)
 
 
 def _factors(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.adapters.factors import build_factor_index
+    from wsa.stages.factors import build_factor_index
     from wsa.suite.load import load_model
 
     build_factor_index(load_model(args.model, layout.config), args.rank, layout)
@@ -81,7 +81,8 @@ def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
 
         result = evaluate(_suite(args, layout), args.method, args.seed, layout)
     for name, state in result.states.items():
-        print(f"{name}: accuracy {100 * state.accuracy:.2f} % of {state.n}")
+        found = ", ".join(f"{metric} {value:.4f}" for metric, value in state.metrics.items())
+        print(f"{name}: {found} ({state.n} sentences)")
 
 
 def _inference(args: argparse.Namespace, layout: Layout) -> None:
@@ -95,11 +96,13 @@ def _thresholds(args: argparse.Namespace, layout: Layout) -> None:
     with leased_device():
         from wsa.stages.thresholds import sweep_thresholds
 
-        points = sweep_thresholds(_suite(args, layout), layout).points
+        suite = _suite(args, layout)
+        points = sweep_thresholds(suite, layout).points
+    metric = suite.data.task.headline.name
     for point in points:
         print(
             f"{point.method:24} τ = {point.threshold:<6g} effective rank "
-            f"{point.effective_rank:5.2f}, accuracy {100 * point.accuracy:.2f} %"
+            f"{point.effective_rank:5.2f}, {metric} {point.value:.4f}"
         )
 
 

@@ -7,9 +7,10 @@ import pytest
 import safetensors.torch
 import scipy.linalg
 import torch
-from wsa.adapters.factors import FactorCache, build_factor_index, truncated_svd
+from wsa.adapters.factors import FactorCache, truncated_svd
 from wsa.errors import InputError
 from wsa.layout import Layout
+from wsa.stages.factors import build_factor_index
 from wsa.suite.schema import ModelSpec
 
 

@@ -15,12 +15,12 @@ from tests.helpers.project import METHODS, edit_yaml, environment
 from wsa.cli import main
 from wsa.errors import InputError
 from wsa.evidence.runs import read_runs
-from wsa.learning.tokens import tokenise
 from wsa.records.predictions import read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Pruning, Result, Training
 from wsa.stages.evaluate import evaluate
 from wsa.stages.prune import prune
+from wsa.stages.tokenise import tokenise
 from wsa.stages.train import train
 from wsa.suite.load import load_suite
 

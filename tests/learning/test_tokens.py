@@ -14,8 +14,9 @@ import sentencepiece
 from tests.helpers import tiny
 from wsa.errors import InputError
 from wsa.layout import Layout
-from wsa.learning.tokens import Tokens, load_tokens, tokenise
+from wsa.learning.tokens import Tokens, load_tokens
 from wsa.sources import fetch_data, fetch_model
+from wsa.stages.tokenise import tokenise
 from wsa.suite.schema import DataSpec, ModelSpec
 
 MAKERS = {"bert": tiny.make_tiny_bert, "deberta": tiny.make_tiny_deberta}

@@ -224,7 +224,7 @@ def _other_inputs(
     here = {
         "configuration": suite.run_digest(run[0]),
         "model": verify(layout.model(suite.model.name)),
-        "data": load_tokens(path, "train").sha256,
+        "data": load_tokens(path)["train"].sha256,
     }
     return tuple(
         f"not run: the {name} here is {value[:12]}…, that of the record "

@@ -15,6 +15,7 @@ from torch import nn
 from wsa.errors import InputError
 from wsa.learning.deberta import optimise
 from wsa.suite.schema import Method, ModelSpec
+from wsa.task import Task
 
 PARAMETERS_FILE = "parameters.safetensors"
 
@@ -35,20 +36,21 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def load_pretrained(folder: Path, seed: int) -> nn.Module:
-    """The pretrained model in fp32 with a two-class head whose start depends on `seed` alone.
+def load_pretrained(folder: Path, seed: int, task: Task) -> nn.Module:
+    """The pretrained model in fp32 with a head for `task` whose start depends on `seed` alone.
 
     Args:
         folder: a model folder as transformers writes it.
         seed: decides the new head, for every method alike.
+        task: decides the head's outputs and the loss.
 
     Raises:
         InputError: if the folder holds no model that transformers can read.
     """
-    return load_with_gaps(folder, seed)[0]
+    return load_with_gaps(folder, seed, task)[0]
 
 
-def load_with_gaps(folder: Path, seed: int) -> tuple[nn.Module, set[str]]:
+def load_with_gaps(folder: Path, seed: int, task: Task) -> tuple[nn.Module, set[str]]:
     """What `load_pretrained` gives, and the parameters that the folder has no weights for.
 
     transformers starts those at random: right for the head, and for nothing else.
@@ -60,12 +62,12 @@ def load_with_gaps(folder: Path, seed: int) -> tuple[nn.Module, set[str]]:
         with quiet_transformers():
             # the stored precision may be half: transformers 5 keeps it unless told otherwise
             model, info = AutoModelForSequenceClassification.from_pretrained(
-                folder, num_labels=2, dtype=torch.float32, local_files_only=True,
+                folder, num_labels=task.num_labels, dtype=torch.float32, local_files_only=True,
                 trust_remote_code=False, output_loading_info=True,
             )  # fmt: skip
     except Exception as error:  # the library raises anything for a damaged or a strange model
         raise InputError(f"transformers cannot load this model: {error}", file=folder) from error
-    model.config.problem_type = "single_label_classification"
+    model.config.problem_type = task.problem_type
     return optimise(model), set(info["missing_keys"])
 
 

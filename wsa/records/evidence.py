@@ -1,7 +1,8 @@
 """The files the evidence leaves behind, typed and versioned.
 
 Metrics here are as a page shows them: times the metric's scale (`wsa.task.Metric`), an accuracy in
-percent and a difference of accuracies in points; `unit` says so wherever it depends on the claim. Paths of runs are
+percent and a difference of accuracies in points; `unit` says so wherever it depends on the claim.
+Paths of runs are
 relative to the suite's folder of results: `runs/<method>/seed-<k>/result.json`.
 """
 

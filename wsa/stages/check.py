@@ -8,10 +8,10 @@ from torch import nn
 from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import write_json
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, evaluation_sentences, training_sentences
+from wsa.learning.batches import TokenTable
 from wsa.learning.models import attach, is_head, load_pretrained, load_with_gaps
-from wsa.learning.tokens import SPLITS, load_tokens
 from wsa.records.source import RECORD
+from wsa.stages.session import Session
 from wsa.suite.schema import Method, Suite
 
 
@@ -25,12 +25,8 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
             the model does not have.
     """
     method = suite.method(name)
-    path = layout.tokens(suite.model.name, suite.data.name)
-    train, validation = (load_tokens(path, split) for split in SPLITS)
-    parts = (
-        training_sentences(train, suite.protocol),
-        evaluation_sentences(train, validation, suite.protocol),
-    )
+    session = Session(suite, layout)
+    parts = (session.training, *session.evaluation.values())
     if method.kind != "majority":
         longest = max(parts, key=lambda part: part.lengths.max())
         batch = TokenTable(longest, torch.device("cpu")).batch(longest.lengths.argsort()[-1:])
@@ -46,7 +42,7 @@ def _check_model(
     suite: Suite, layout: Layout, largest_id: int, batch: dict[str, torch.Tensor]
 ) -> None:
     folder = layout.model(suite.model.name)
-    model = load_pretrained(folder, seed=0)
+    model = load_pretrained(folder, 0, suite.data.task)
     known = model.get_input_embeddings().num_embeddings
     if largest_id >= known:
         raise InputError(
@@ -76,7 +72,7 @@ def _check_method(
 ) -> None:
     key = f"methods.{name}"
     folder = layout.model(suite.model.name)
-    model, gaps = load_with_gaps(folder, seed=0)
+    model, gaps = load_with_gaps(folder, 0, suite.data.task)
     modules = {module for module, _ in model.named_modules()}
     targets = (method.adapter or {}).get("target_modules", suite.model.target_modules)
     wanted = [("head_modules", module) for module in suite.model.head_modules]
