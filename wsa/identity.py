@@ -20,7 +20,7 @@ _ROOT = Path(__file__).parent
 DECIDES = {
     "tokenise": ("learning/tokens.py", "stages/tokenise.py"),
     "factors": ("adapters/factors.py", "stages/factors.py"),
-    "train": ("adapters", "learning", "stages/train.py"),
+    "train": ("adapters", "learning", "stages/train.py", "suite/defaults.py"),
     "prune": ("adapters", "stages/prune.py"),
     "evaluate": ("adapters", "learning", "stages/evaluate.py"),
     "inference": ("adapters", "learning", "stages/inference.py"),
