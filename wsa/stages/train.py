@@ -65,7 +65,7 @@ def train(
     if method.kind != "majority":
         model = load_pretrained(layout.model(suite.model.name), seed)
         model = attach(model, method, suite.model, layout.factors, suite.largest_rank).to(device)
-        factors = _factors_used(model, suite, layout) if method.spectral else None
+        factors = _factors_used(model, layout) if method.spectral else None
     here = environment(started, accelerator=accelerator_name())
     inputs = {
         "model": model_hash,
@@ -120,11 +120,8 @@ def train(
     return record
 
 
-def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
-    """One hash over the cached factors of all adapted weights."""
-    cache = FactorCache(layout.factors)
+def _factors_used(model: nn.Module, layout: Layout) -> str:
+    """One hash over the cached factors that the adapters started from."""
     layers = model.base_model.spectral_layers().values()
-    return cache.digest(
-        FactorCache.key(layer.get_base_layer().weight.detach().cpu(), suite.largest_rank)
-        for layer in layers
-    )
+    keys = (key for layer in layers for key in layer.factor_keys.values())
+    return FactorCache(layout.factors).digest(keys)
