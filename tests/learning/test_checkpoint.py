@@ -73,7 +73,7 @@ def undisturbed(project, suite):
 @contextlib.contextmanager
 def killed_after(steps: int, monkeypatch):
     """Trainings in this block are killed when they begin the step after `steps`."""
-    train_step = Loop._train_step
+    train_step = Loop.train_step
 
     def step(loop, checkpoints):
         if loop.step == steps:
@@ -81,7 +81,7 @@ def killed_after(steps: int, monkeypatch):
         train_step(loop, checkpoints)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(Loop, "_train_step", step)
+        patched.setattr(Loop, "train_step", step)
         yield
 
 
@@ -238,14 +238,14 @@ def test_saving_waits_for_its_time(tmp_path):
 def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_state(
     suite, layout, monkeypatch, value
 ):
-    train_step = Loop._train_step
+    train_step = Loop.train_step
 
     def step(loop, checkpoints):
         train_step(loop, checkpoints)
         if loop.step == 8:
             loop.losses[loop.step - 1] = float(value)
 
-    monkeypatch.setattr(Loop, "_train_step", step)
+    monkeypatch.setattr(Loop, "train_step", step)
     # a curve with fewer rows than steps: the loss is not looked at after every step
     monkeypatch.setattr("wsa.learning.curves._POINTS", 3)
     monkeypatch.setattr("wsa.learning.curves._GATE_POINTS", 3)
@@ -266,7 +266,7 @@ def test_a_learning_rate_that_diverges_is_told(suite, layout):
 
 
 def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undisturbed, monkeypatch):
-    train_step = Loop._train_step
+    train_step = Loop.train_step
 
     def step(loop, checkpoints):
         if loop.step == 7:  # the processor's own allocator refuses
@@ -275,7 +275,7 @@ def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undistu
         train_step(loop, checkpoints)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "_train_step", step)
+        patched.setattr(Loop, "train_step", step)
         with pytest.raises(InputError) as caught:
             train(suite, "lora", 0, layout, checkpoint_seconds=0)
     message = str(caught.value)

@@ -56,9 +56,9 @@ def test_no_step_waits(prepared, name, tmp_path):
     loop = Loop(model, method, suite, 0, TokenTable(tokens, device), device)
     model.train()
     checkpoints = Checkpoints(tmp_path / "none", {})
-    loop._train_step(checkpoints)  # the first sets things up
+    loop.train_step(checkpoints)  # the first sets things up
     with Waits() as waits:
         for _ in range(3):
-            loop._train_step(checkpoints)
+            loop.train_step(checkpoints)
     assert waits.found == []
     assert loop.step == 4 and torch.isfinite(loop.losses[:4]).all() and (loop.losses[:4] > 0).all()

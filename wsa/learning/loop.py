@@ -95,7 +95,7 @@ class Loop:
         begin = time.perf_counter() - self.seconds
         with SignalNoted() as stop:
             while self.step < steps:
-                self._train_step(checkpoints)
+                self.train_step(checkpoints)
                 logs, stops = self.curves.wants(self.step), stop.number is not None
                 saves = stops or checkpoints.due()
                 if logs or saves:
@@ -117,7 +117,8 @@ class Loop:
             if parameter.requires_grad and not torch.isfinite(parameter).all():
                 raise InputError(f"training ended with NaN or Inf in {name}")
 
-    def _train_step(self, checkpoints: Checkpoints) -> None:
+    def train_step(self, checkpoints: Checkpoints) -> None:
+        """One step of AdamW on the next batch; `checkpoints` are for its error messages."""
         indices = self.batches[self.step]
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * float(self.rate[self.step])

@@ -101,7 +101,8 @@ def _facts(suite: Suite, method: str, result: Result, state: str) -> dict[str, s
     facts = {
         "Base model": "; ".join(part for part in model if part),
         "Data": "; ".join(p for p in (suite.data.title, suite.data.citation) if p),
-        "Labels": ", ".join(f"{i} {label}" for i, label in enumerate(task.labels or ())) or "a number",
+        "Labels": ", ".join(f"{i} {label}" for i, label in enumerate(task.labels or ()))
+        or "a number",
         "Method": f"{suite.method(method).title} (suite {suite.name}, seed {result.seed})",
         metric.title[0].upper() + metric.title[1:]: f"{metric.scale * value:.2f} {metric.unit} on "
         f"{measured.n} {rows} sentences, {state}; one run, so other seeds and other sentences will "

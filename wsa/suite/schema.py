@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
 from wsa.files import sha256_json
+from wsa.suite.defaults import RANKS, THRESHOLD
 from wsa.suite.strict import Many, Strict, Text
 from wsa.task import NUMBER, Task, check_metrics, task
 
@@ -301,13 +302,26 @@ class Method(Strict):
 
     @property
     def rank(self) -> int:
-        """The adapter's rank at the start; 0 without an adapter."""
-        return int((self.adapter or {}).get("r", 0))
+        """The adapter's rank at the start; 0 without one, or where PEFT's own is not named."""
+        adapter = self.adapter or {}
+        return int(adapter.get("r", RANKS.get(adapter.get("peft_type"), 0)))
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank that a module may get, by `r` or by `rank_pattern`."""
+        patterns = (self.adapter or {}).get("rank_pattern")
+        ranks = patterns.values() if isinstance(patterns, dict) else ()
+        return max([self.rank, *(rank for rank in ranks if _is_rank(rank))])
+
+    @property
+    def threshold(self) -> float:
+        """τ: a direction whose gate is smaller is pruned."""
+        return float((self.adapter or {}).get("threshold", THRESHOLD))
 
     @property
     def spectral(self) -> bool:
         """Whether the method needs singular factors."""
-        return bool(self.adapter) and self.adapter.get("peft_type") in ("SPECTRAL", "WSA")
+        return bool(self.adapter) and self.adapter.get("peft_type") in RANKS
 
 
 # --- claims --------------------------------------------------------------------------------------
@@ -485,7 +499,7 @@ class Suite(Strict):
     @property
     def largest_rank(self) -> int:
         """The rank one decomposition per matrix must have to serve every spectral method."""
-        return max((m.rank for m in self.methods.values() if m.spectral), default=0)
+        return max((m.largest_rank for m in self.methods.values() if m.spectral), default=0)
 
     def runs(self) -> list[tuple[str, int]]:
         """Every (method, seed) of the suite."""
