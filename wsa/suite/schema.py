@@ -194,6 +194,11 @@ class DataSpec(Strict):
                     raise ValueError("reader: a split is named twice")
         return self
 
+    def rows_digest(self) -> str:
+        """SHA-256 of all that decides the rows of the splits: not of what is said about them."""
+        rows = {"source", "reader", "text", "label", "labels"}
+        return sha256_json(self.model_dump(mode="json", include=rows))
+
     @property
     def task(self) -> Task:
         """What this data set asks of a model."""
