@@ -9,7 +9,7 @@ from wsa.adapters.export import CARD, Format, export, render_card, write_merged
 from wsa.errors import InputError
 from wsa.files import atomic_folder, check_files, write_text
 from wsa.layout import Layout
-from wsa.learning.models import load_pretrained, load_trained
+from wsa.learning.models import CannotMergeError, load_pretrained, load_trained, merge
 from wsa.records.record import read_record
 from wsa.records.run import Pruning, Result, Training
 from wsa.suite.schema import ModelSpec, Suite
@@ -71,6 +71,14 @@ def export_run(
         export(folder, destination, format, base_model=base, card=card, revision=revision)
         return destination
     model = load_trained(load_pretrained(layout.model(suite.model.name), seed), method, folder)
+    if method.kind == "adapter":
+        try:
+            model = merge(model, safe=True)
+        except CannotMergeError as reason:
+            raise InputError(
+                f"'{method_name}' cannot be merged: {reason}", key="--format", value=format,
+                remedy=f"load the adapter itself with PEFT; it is at {folder}",
+            ) from reason  # fmt: skip
     with atomic_folder(destination) as temporary:
         write_merged(model, layout.model(suite.model.name), temporary)
         _name_labels(temporary / "config.json", suite.data.labels)
