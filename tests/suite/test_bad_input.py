@@ -277,7 +277,7 @@ def test_arguments_that_are_none(run, capsys, arguments, message):
 METHODS = [
     ("methods.lora.adapter.peft_type", "LORRA", "unknown PEFT type", "did you mean 'LORA'?"),
     ("methods.lora.adapter.lora_alfa", 4, "unknown argument of LORA", "did you mean 'lora_alpha'?"),
-    ("methods.lora.adapter.lora_alpha", "x", "methods.lora", "TypeError"),
+    ("methods.lora.adapter.lora_alpha", "x", "methods.lora.adapter.lora_alpha", "PEFT wants int"),
     ("methods.lora.adapter.lora_dropout", 2.0, "methods.lora", "dropout probability"),
     ("methods.lora.adapter.target_modules", ["querry"], "has no module 'querry'", "'query'?"),
     ("methods.lora.adapter.target_modules", 5, "methods.lora", ""),
@@ -285,7 +285,7 @@ METHODS = [
     ("methods.wsa.adapter.threshold", -0.1, "threshold should be 0 or more, not -0.1", ""),
     ("methods.wsa.adapter.threshold", "low", "methods.wsa", ""),
     ("methods.wsa.adapter.l1", "x", "methods.wsa", ""),
-    ("methods.wsa.adapter.l1", 1e300, "the loss of one sentence is", ""),
+    ("methods.wsa.adapter.l1", 1e300, "the loss of the first step is", ""),
     ("methods.wsa.adapter.gate", "gte", "gate should be one of", "'gte'"),
     ("protocol.train_sentences", 10_000, "only 96 sentences are there to train on", "at most 96"),
     ("protocol.evaluate_on", "holdout", "the holdout leaves none of the 96", "fewer than 96"),

@@ -194,7 +194,7 @@ class Inference(Record):
     adapters: dict[str, tuple[float, ...]] = Field(
         default={},
         description="the same rounds with adapters that are not merged: 'method' as trained, "
-        "'method pruned' → seconds",
+        "'method pruned' → seconds; a method that is here alone cannot be merged",
     )
 
 

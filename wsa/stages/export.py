@@ -9,6 +9,7 @@ from wsa.adapters.export import CARD, Format, export, render_card, write_merged
 from wsa.errors import InputError
 from wsa.files import atomic_folder, check_files, write_text
 from wsa.layout import Layout
+from wsa.learning.models import CannotMergeError, merge
 from wsa.records.record import read_record
 from wsa.records.run import Pruning, Result, Training
 from wsa.stages.session import Session
@@ -71,6 +72,14 @@ def export_run(
         export(folder, destination, format, base_model=base, card=card, revision=revision)
         return destination
     model = Session(suite, layout).trained(method, seed, folder)
+    if method.kind == "adapter":
+        try:
+            model = merge(model, safe=True)
+        except CannotMergeError as reason:
+            raise InputError(
+                f"'{method_name}' cannot be merged: {reason}", key="--format", value=format,
+                remedy=f"load the adapter itself with PEFT; it is at {folder}",
+            ) from reason  # fmt: skip
     with atomic_folder(destination) as temporary:
         write_merged(model, layout.model(suite.model.name), temporary)
         if suite.data.task.labels:

@@ -14,6 +14,7 @@ from torch import nn
 from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.learning.batches import TokenTable
+from wsa.learning.models import CannotMergeError, merge
 from wsa.learning.predict import predict
 from wsa.records.evidence import Inference
 from wsa.records.record import write_record
@@ -28,8 +29,9 @@ def time_inference(suite: Suite, layout: Layout) -> Inference:
     """Time the finished runs of the suite's first seed; writes `inference.json`.
 
     Every method with an adapter is timed merged (a gated one pruned first) beside the pretrained
-    model with its head, and not merged; a gated one both as trained and pruned. The sentences are
-    spread evenly over the lengths of those that the suite evaluates on.
+    model with its head, and not merged; a gated one both as trained and pruned. A method that PEFT
+    cannot merge is in the record's `adapters` alone. The sentences are spread evenly over the
+    lengths of those that the suite evaluates on.
 
     Raises:
         InputError: if no run is finished, or a merged model gives other logits than its adapter.
@@ -58,13 +60,21 @@ def time_inference(suite: Suite, layout: Layout) -> Inference:
             session.read_pruning(name, seed)
             best, folder = f"{name} pruned", files.pruned
             adapters[best] = _share(load(folder), shared)
-        plain = load(folder).merge_and_unload()  # in place: nothing may be shared before
+        try:
+            plain = merge(load(folder))  # in place: nothing may be shared before
+        except CannotMergeError as reason:
+            print(f"{suite.name}: {name} is timed as trained: it cannot be merged ({reason})")
+            continue
         merged[name] = _share(plain, shared)
         error = np.abs(
             predict(plain, table, suite.protocol) - predict(adapters[best], table, suite.protocol)
         ).max()
         if error > (1e-3 if suite.protocol.precision == "float32" else 0.1):
-            raise InputError(f"merged, '{name}' gives other logits: they differ by {error:.2g}")
+            raise InputError(
+                f"merged, it gives other logits than as trained: they differ by {error:.2g}",
+                file=suite.name, key=f"methods.{name}",
+                remedy="the merged model is not the method: change its arguments, or leave it out",
+            )  # fmt: skip
     if not adapters:
         raise InputError(
             f"no run with an adapter and seed {seed} is finished",
