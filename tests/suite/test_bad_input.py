@@ -272,6 +272,26 @@ def test_arguments_that_are_none(run, capsys, arguments, message):
     assert caught.value.code == 2 and printed.startswith("usage: wsa") and message in printed
 
 
+@pytest.mark.parametrize("stage", ["train", "prune", "evaluate"])
+@pytest.mark.parametrize(
+    "run_of",
+    [("tinny", "lora", "0"), ("tiny", "lorra", "0"), ("tiny", "../../../outside", "0"),
+     ("../tiny", "lora", "0"), ("ti\0ny", "lora", "0"), ("tiny", "lo\0ra", "0")],
+)  # fmt: skip
+def test_a_mistyped_run_leaves_nothing_behind(project, run, stage, run_of):
+    before = set(project.parent.rglob("*"))
+    status, printed = run(stage, *run_of)
+    assert status == 2 and printed.startswith("wsa: ")
+    assert set(project.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("stage", ["prune", "evaluate"])
+def test_a_run_that_was_not_trained_leaves_nothing_behind(project, run, stage):
+    status, printed = run(stage, "tiny", "wsa", "7")
+    assert status == 2 and "training.json: there is no such record" in printed
+    assert not (project / "results").exists()
+
+
 # --- methods that do not fit the model ------------------------------------------------------------
 
 METHODS = [
