@@ -224,6 +224,29 @@ def test_the_last_two_states_stay(tmp_path):
     assert checkpoints.kept() == "; the state after step 5 is kept"
 
 
+def test_a_clock_that_is_set_back_loses_no_work(tmp_path):
+    """Each attempt on a machine whose clock is behind that of the one before."""
+    for step in range(1, 6):
+        checkpoints = Checkpoints(tmp_path, {}, seconds=0)
+        assert (checkpoints.latest() or {"step": 0})["step"] == step - 1
+        checkpoints.save({"step": step})
+        os.utime(tmp_path / f"step-{step:08d}.pt", (1e9 - 100 * step,) * 2)
+    assert Checkpoints(tmp_path, {}).latest() == {"step": 5}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_later_states_of_another_training_push_out_none_of_this(tmp_path):
+    Checkpoints(tmp_path, {"code": "a"}).save({"step": 900})
+    Checkpoints(tmp_path, {"code": "a"}).save({"step": 901})
+    mine = Checkpoints(tmp_path, {"code": "b"}, seconds=0)
+    assert mine.latest() is None
+    mine.save({"step": 1})
+    assert mine.latest() == {"step": 1}
+    mine.save({"step": 2})
+    assert mine.kept() == "; the state after step 2 is kept"
+    assert mine.latest() == {"step": 2}
+
+
 def test_saving_waits_for_its_time(tmp_path):
     assert not Checkpoints(tmp_path, {}, seconds=60).due()
     often = Checkpoints(tmp_path, {}, seconds=0)
