@@ -227,7 +227,7 @@ def _seeds(args: argparse.Namespace) -> list[int] | None:
     except ValueError:
         raise InputError(
             "should be whole numbers with commas between them", key="--seeds", value=args.seeds,
-            remedy="--seeds 0,1,2",
+            remedy="--seeds 0,1,2 (snakemake's --config takes brackets: seeds=[0,1,2])",
         ) from None  # fmt: skip
 
 
