@@ -270,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def stage(name: str, command: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
         sub = stages.add_parser(name, help=text, description=text)
-        kinds = {"seed": seed, "rank": _number(int, 1), "folder": Path}
+        kinds = {"seed": seed, "rank": int, "folder": Path}
         for argument in arguments:
             sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name == "site":

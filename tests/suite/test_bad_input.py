@@ -287,6 +287,10 @@ def test_the_workflows_configuration(project, settings, message):
         (["aggregate", "tiny", "--seeds", "0,one"], "--seeds: should be whole numbers with commas"),
         (["fetch-model", "../tiny"], "there is no such file"),
         (["factors", "tiny", "33"], "rank 33 does not fit encoder.layer.0.attention.self.query, a"),
+        (["factors", "tiny", "0"], "rank: should be a whole number from 1 on (found 0)"),
+        (["factors", "tiny", "0"], "what to do: wsa factors tiny RANK, with the largest rank (ad"),
+        (["calibrate", "", "--worlds", "1"], "ends in no name, so nothing can be written there"),
+        (["publish", "tiny", "--seeds", "0,one"], "(snakemake's --config takes brackets: seeds=["),
         (["prune", "tiny", "lora", "0"], "method 'lora' has no gates: there is nothing to prune"),
         (["prune", "tiny", "wsa", "0"], "training.json: there is no such record"),
         (["evaluate", "tiny", "lora", "7"], "training.json: there is no such record"),
@@ -307,7 +311,7 @@ def test_the_command_line(run, arguments, message):
         (["train", "tiny", "lora", str(2**32)], "from 0 on and below 4294967296, not '4294967296'"),
         (["train", "tiny", "lora", "0", "--checkpoint-seconds=-1"], "be a number from 0 on, not"),
         (["train", "tiny", "lora", "0", "--checkpoint-seconds=nan"], "be a number from 0 on, not"),
-        (["factors", "tiny", "0"], "rank: should be a whole number from 1 on, not '0'"),
+        (["factors", "tiny", "one"], "rank: invalid int value: 'one'"),
         (["verify", "tiny", "--sample", "0"], "--sample: should be a whole number from 1 on"),
         (["calibrate", "a.json", "--worlds", "0"], "--worlds: should be a whole number from 1 on"),
         (["trian", "tiny", "lora", "0"], "invalid choice: 'trian'"),
@@ -369,6 +373,10 @@ def test_a_method_that_does_not_fit_is_refused_before_training(
     status, printed = run("check", "tiny")
     assert status == 2 and printed.startswith("wsa: ")
     assert first in printed and second in printed
+    if key.startswith("methods"):
+        name = key.split(".")[1]
+        assert printed.startswith(f"wsa: {project / 'config' / SUITE}: methods.{name}")
+        assert "what to do: " in printed
     assert not (project / "resources/checked/tiny" / f"{key.split('.')[1]}.json").exists()
 
 
@@ -377,6 +385,10 @@ def test_a_method_that_does_not_fit_is_refused_before_training(
     [
         ("target_modules", ["querry"], "target_modules: the model 'tiny' has no module 'querry'"),
         ("head_modules", ["clasifier"], "did you mean 'classifier'?"),
+        ("head_modules", ["clasifier"], "models/tiny.yaml: head_modules: the model 'tiny' has no"),
+        ("head_modules", ["pooler.dense"], "models/tiny.yaml: head_modules: the model has a new "
+         "head 'classifier', which is not among them (found ['pooler.dense'])\n"
+         "  what to do: head_modules: [classifier, pooler.dense]"),
     ],
 )
 def test_modules_that_the_model_does_not_have(project, run, key, value, message):

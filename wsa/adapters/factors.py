@@ -27,9 +27,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsa.errors import InputError, did_you_mean
+from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import atomic_path, sha256_json, write_json
 from wsa.layout import Layout
+from wsa.records.source import RECORD
 from wsa.suite.schema import ModelSpec
 
 # All that decides which factors a weight has; part of every cache key.
@@ -174,8 +175,12 @@ class FactorCache:
             safetensors.torch.save_file(tensors, temporary, metadata={"sha256": factors.sha256})
         return factors, key
 
-    def digest(self, keys: Iterable[str]) -> str:
+    def digest(self, keys: Iterable[str], index: Path | None = None) -> str:
         """SHA-256 over the content of the cached factors with these keys, in any order.
+
+        Args:
+            keys: of the factors.
+            index: the file that is made together with them, for the message.
 
         Raises:
             InputError: if a file is missing or damaged.
@@ -188,7 +193,8 @@ class FactorCache:
                 raise InputError(
                     f"cannot be read: {damage}",
                     file=self.path(key),
-                    remedy="remake it with: wsa factors",
+                    remedy=f"remake it: {remake(index)}" if index else "remake it: wsa factors "
+                    "MODEL RANK, with the model's name and the suite's largest rank",
                 ) from None
         return sha256_json(contents)
 
@@ -224,11 +230,17 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
         InputError: if a target matches no matrix, the rank does not fit one, a weight holds NaN
             or Inf, or the folder holds no readable checkpoint.
     """
+    if rank < 1:
+        raise InputError(
+            "should be a whole number from 1 on", key="rank", value=rank,
+            remedy=f"wsa factors {spec.name} RANK, with the largest rank (adapter.r) of the "
+            "suite's spectral methods",
+        )  # fmt: skip
     folder = layout.model(spec.name)
     cache = FactorCache(layout.factors)
     started = time.perf_counter()
     with _open_checkpoint(folder) as checkpoint:
-        names = _target_names(checkpoint, spec, folder)
+        names = _target_names(checkpoint, spec, layout.model_file(spec.name))
         modules = {}
         for number, name in enumerate(names, start=1):
             weight = checkpoint[name].to(torch.float32)
@@ -248,7 +260,7 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
             **ALGORITHM,
             "versions": {"torch": torch.__version__, "scipy": scipy.__version__},
             "seconds": round(time.perf_counter() - started, 3),
-            "digest": cache.digest(module["key"] for module in modules.values()),
+            "digest": cache.digest((module["key"] for module in modules.values()), path),
             "modules": modules,
         },
     )
@@ -314,7 +326,7 @@ def _open_checkpoint(folder: Path) -> Iterator[_Checkpoint]:
             raise InputError(
                 f"the weights cannot be read: {(str(error) or repr(error)).splitlines()[0]}",
                 file=files[0] if len(files) == 1 else folder,
-                remedy="fetch the model again",
+                remedy=f"fetch the model again: {remake(folder / RECORD)}",
             ) from None
         yield checkpoint
 
@@ -334,11 +346,11 @@ def _checkpoint_files(folder: Path) -> list[Path]:
     raise InputError(
         "holds no weights (model.safetensors or pytorch_model.bin)",
         file=folder,
-        remedy="fetch the model: wsa fetch-model",
+        remedy=f"fetch the model: wsa fetch-model {folder.name}",
     )
 
 
-def _target_names(checkpoint: _Checkpoint, spec: ModelSpec, folder: Path) -> list[str]:
+def _target_names(checkpoint: _Checkpoint, spec: ModelSpec, file: Path) -> list[str]:
     """Modules that PEFT would adapt (equal to a target or ending in '.target'), head left out."""
 
     def matches(name: str, ends: Iterable[str]) -> bool:
@@ -350,7 +362,7 @@ def _target_names(checkpoint: _Checkpoint, spec: ModelSpec, folder: Path) -> lis
             endings = {name.rsplit(".", 1)[-1] for name in body}
             raise InputError(
                 f"target '{target}' matches no matrix of the model '{spec.name}'",
-                file=folder,
+                file=file,
                 key="target_modules",
                 value=target,
                 remedy=f"{did_you_mean(target, endings)}; a full name is {body[0]}"

@@ -125,6 +125,9 @@ def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
     cache = FactorCache(layout.factors)
     layers = model.base_model.spectral_layers().values()
     return cache.digest(
-        FactorCache.key(layer.get_base_layer().weight.detach().cpu(), suite.largest_rank)
-        for layer in layers
+        (
+            FactorCache.key(layer.get_base_layer().weight.detach().cpu(), suite.largest_rank)
+            for layer in layers
+        ),
+        layout.factor_index(suite.model.name, suite.largest_rank),
     )
