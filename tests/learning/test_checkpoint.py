@@ -284,8 +284,18 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_state(
 def test_a_learning_rate_that_diverges_is_told(suite, layout):
     method = suite.methods["full"].model_copy(update={"learning_rate": 1e30})
     other = suite.model_copy(update={"methods": suite.methods | {"full": method}})
-    with pytest.raises(InputError, match=r"the loss became nan in step \d+ of 12"):
+    found = r"^tiny full seed 0: the loss became nan in step \d+ of 12(.|\n)*a lower learning rate"
+    with pytest.raises(InputError, match=found):
         train(other, "full", 0, layout)
+
+
+def test_a_weight_decay_that_diverges_is_told_of_its_run_and_key(suite, layout):
+    protocol = suite.protocol.model_copy(update={"weight_decay": 1e308})
+    with pytest.raises(InputError) as caught:
+        train(suite.model_copy(update={"protocol": protocol}), "lora", 0, layout)
+    message = str(caught.value)
+    assert message.startswith("protocol.weight_decay: tiny lora seed 0: ")
+    assert "what to do: a smaller weight_decay: times the learning rate" in message
 
 
 def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undisturbed, monkeypatch):
