@@ -151,7 +151,7 @@ def _full_disk_told(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_full_disk(error):
+        if not is_full_disk(error):
             raise
         raise InputError(
             "the disk is full; what was there before is untouched", file=path,
@@ -159,7 +159,8 @@ def _full_disk_told(path: Path) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _is_full_disk(error: BaseException | None) -> bool:
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error says that the disk is full, in whatever way."""
     full = (errno.ENOSPC, errno.EDQUOT)
     while error is not None:
         # safetensors gives no errno, only its text
