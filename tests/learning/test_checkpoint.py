@@ -224,6 +224,29 @@ def test_the_last_two_states_stay(tmp_path):
     assert checkpoints.kept() == "; the state after step 5 is kept"
 
 
+def test_a_clock_that_is_set_back_loses_no_work(tmp_path):
+    """Each attempt on a machine whose clock is behind that of the one before."""
+    for step in range(1, 6):
+        checkpoints = Checkpoints(tmp_path, {}, seconds=0)
+        assert (checkpoints.latest() or {"step": 0})["step"] == step - 1
+        checkpoints.save({"step": step})
+        os.utime(tmp_path / f"step-{step:08d}.pt", (1e9 - 100 * step,) * 2)
+    assert Checkpoints(tmp_path, {}).latest() == {"step": 5}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_later_states_of_another_training_push_out_none_of_this(tmp_path):
+    Checkpoints(tmp_path, {"code": "a"}).save({"step": 900})
+    Checkpoints(tmp_path, {"code": "a"}).save({"step": 901})
+    mine = Checkpoints(tmp_path, {"code": "b"}, seconds=0)
+    assert mine.latest() is None
+    mine.save({"step": 1})
+    assert mine.latest() == {"step": 1}
+    mine.save({"step": 2})
+    assert mine.kept() == "; the state after step 2 is kept"
+    assert mine.latest() == {"step": 2}
+
+
 def test_saving_waits_for_its_time(tmp_path):
     assert not Checkpoints(tmp_path, {}, seconds=60).due()
     often = Checkpoints(tmp_path, {}, seconds=0)
@@ -261,8 +284,18 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_state(
 def test_a_learning_rate_that_diverges_is_told(suite, layout):
     method = suite.methods["full"].model_copy(update={"learning_rate": 1e30})
     other = suite.model_copy(update={"methods": suite.methods | {"full": method}})
-    with pytest.raises(InputError, match=r"the loss became nan in step \d+ of 12"):
+    found = r"^tiny full seed 0: the loss became nan in step \d+ of 12(.|\n)*a lower learning rate"
+    with pytest.raises(InputError, match=found):
         train(other, "full", 0, layout)
+
+
+def test_a_weight_decay_that_diverges_is_told_of_its_run_and_key(suite, layout):
+    protocol = suite.protocol.model_copy(update={"weight_decay": 1e308})
+    with pytest.raises(InputError) as caught:
+        train(suite.model_copy(update={"protocol": protocol}), "lora", 0, layout)
+    message = str(caught.value)
+    assert message.startswith("protocol.weight_decay: tiny lora seed 0: ")
+    assert "what to do: a smaller weight_decay: times the learning rate" in message
 
 
 def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undisturbed, monkeypatch):

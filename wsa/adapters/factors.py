@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsa.errors import InputError
+from wsa.errors import InputError, remake
 from wsa.files import atomic_path, sha256_json
 
 # All that decides which factors a weight has; part of every cache key.
@@ -168,8 +168,12 @@ class FactorCache:
             safetensors.torch.save_file(tensors, temporary, metadata={"sha256": factors.sha256})
         return factors, key
 
-    def digest(self, keys: Iterable[str]) -> str:
+    def digest(self, keys: Iterable[str], index: Path | None = None) -> str:
         """SHA-256 over the content of the cached factors with these keys, in any order.
+
+        Args:
+            keys: of the factors.
+            index: the file that is made together with them, for the message.
 
         Raises:
             InputError: if a file is missing or damaged.
@@ -182,7 +186,8 @@ class FactorCache:
                 raise InputError(
                     f"cannot be read: {damage}",
                     file=self.path(key),
-                    remedy="remake it with: wsa factors",
+                    remedy=f"remake it: {remake(index)}" if index else "remake it: wsa factors "
+                    "MODEL RANK, with the model's name and the suite's largest rank",
                 ) from None
         return sha256_json(contents)
 

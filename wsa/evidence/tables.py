@@ -100,7 +100,7 @@ def markdown(suite: Suite, methods: pd.DataFrame) -> str:
     ]  # fmt: skip
     body = [
         [
-            row["title"],
+            _markdown(row["title"]),
             f"{row['n']} of {len(suite.seeds)}",
             _spread(row, "accuracy", 2),
             *(_spread(row, state, 2) for state in STATES),
@@ -114,7 +114,7 @@ def markdown(suite: Suite, methods: pd.DataFrame) -> str:
     right = ["left", *["right"] * (len(header) - 1)]
     table = tabulate(body, header, tablefmt="github", disable_numparse=True, colalign=right)
     return (
-        f"# {suite.title}\n\n{table}\n\n"
+        f"# {_markdown(suite.title)}\n\n{table}\n\n"
         "Mean ± sample standard deviation (n−1) over n seeds; a single run has none. Accuracy is "
         "that of the pruned model where a method has gates, else that of the trained one.\n"
     )
@@ -151,6 +151,21 @@ def _number(value: float, form: str) -> str:
     return MISSING if value != value else format(value, form)
 
 
+def _markdown(text: str) -> str:
+    """`text` as a cell of a Markdown table."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _no_formula(cell: object) -> object:
+    """`cell`, where it is text that a spreadsheet would compute, with an apostrophe before it."""
+    formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if formula else cell
+
+
 def _write_csv(path, frame: pd.DataFrame) -> None:
+    for column in frame.columns:
+        cells = [_no_formula(cell) for cell in frame[column]]
+        if any(isinstance(cell, str) and cell.startswith("'") for cell in cells):
+            frame = frame.assign(**{column: cells})
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

@@ -89,7 +89,8 @@ def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str,
         tokens = batch["input_ids"].shape[1]
         raise InputError(
             f"the model cannot read the longest sentence, of {tokens} tokens: {error}",
-            file=suite.name, key="protocol.max_length", value=suite.protocol.max_length,
+            file=layout.suite_file(suite.name), key="protocol.max_length",
+            value=suite.protocol.max_length,
             remedy=f"at most {getattr(model.config, 'max_position_embeddings', 'its positions')}",
         ) from error  # fmt: skip
 
@@ -97,39 +98,57 @@ def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str,
 def _check_method(
     name: str, method: Method, batch: dict[str, Tensor], suite: Suite, layout: Layout
 ) -> None:
-    key = f"methods.{name}"
+    file, key = layout.suite_file(suite.name), f"methods.{name}"
+    model_file = layout.model_file(suite.model.name)
     folder = layout.model(suite.model.name)
     model, gaps = load_with_gaps(folder, 0, suite.data.task)
     modules = {module for module, _ in model.named_modules()}
-    targets = (method.adapter or {}).get("target_modules", suite.model.target_modules)
-    wanted = [("head_modules", module) for module in suite.model.head_modules]
-    if isinstance(targets, list | tuple):  # a string is a pattern, which PEFT checks
-        wanted += [("target_modules", module) for module in targets]
-    for part, module in wanted:
+    targets = (method.adapter or {}).get("target_modules")
+    wanted = [(model_file, "head_modules", module) for module in suite.model.head_modules]
+    if targets is None:
+        wanted += [(model_file, "target_modules", name) for name in suite.model.target_modules]
+    elif isinstance(targets, list | tuple):  # a string is a pattern, which PEFT checks
+        wanted += [(file, f"{key}.adapter.target_modules", module) for module in targets]
+    for where, part, module in wanted:
         if not any(m == module or m.endswith(f".{module}") for m in modules):
             raise InputError(
-                f"the model '{suite.model.name}' has no module '{module}'", file=suite.name,
-                key=f"{key}: {part}",
+                f"the model '{suite.model.name}' has no module '{module}'", file=where,
+                key=part,
                 remedy=did_you_mean(str(module), {m.rsplit(".", 1)[-1] for m in modules}),
             )  # fmt: skip
-    if gaps := sorted(name for name in gaps if not is_head(name, suite.model)):
+    gaps = sorted(name for name in gaps if not is_head(name, suite.model))
+    if heads := {name.rsplit(".", 1)[0] for name in gaps if not _in_body(name, model)}:
+        known = suite.model.head_modules
+        raise InputError(
+            f"the model has a new head '{min(heads)}', which is not among them", file=model_file,
+            key="head_modules", value=list(known),
+            remedy=f"head_modules: [{', '.join([*sorted(heads), *known])}]",
+        )  # fmt: skip
+    if gaps:
         raise InputError(
             f"its weights lack {len(gaps)} parameters of the body, such as {gaps[0]}", file=folder,
-            remedy="bring config.json and weights of one model, as save_pretrained wrote them",
+            remedy="bring config.json and weights of one model, as save_pretrained wrote them; or, "
+            f"if it is part of the head, add it to head_modules in {model_file}",
         )  # fmt: skip
     try:
         _try_method(name, method, model, batch, suite, layout)
     except InputError as error:
-        within = key if error.key is None else f"{key}.{error.key}"
+        own = error.key if error.file else ".".join(filter(None, [key, error.key]))
         raise InputError(
-            error.problem, file=suite.name, key=within, value=error.value,
+            error.problem, file=error.file or file, key=own, value=error.value,
             remedy=error.remedy or _remedy(method),
         ) from error  # fmt: skip
     except Exception as error:  # what PEFT raises for a method that it cannot do has no bounds
         raise InputError(
-            f"{type(error).__name__}: {error}", file=suite.name,
-            key=f"{key}.adapter" if method.kind == "adapter" else key, remedy=_remedy(method),
+            f"{type(error).__name__}: {error}", file=file,
+            key=f"{key}.adapter" if method.kind == "adapter" else key, value=method.adapter,
+            remedy=_remedy(method),
         ) from error  # fmt: skip
+
+
+def _in_body(name: str, model: nn.Module) -> bool:
+    """Whether the parameter `name` lies in the encoder, which the classification head reads."""
+    return name.startswith(f"{model.base_model_prefix}.")
 
 
 def _try_method(

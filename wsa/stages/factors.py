@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from wsa.adapters.factors import ALGORITHM, FactorCache
-from wsa.errors import InputError, did_you_mean
+from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import write_json
 from wsa.layout import Layout
+from wsa.records.source import RECORD
 from wsa.suite.schema import ModelSpec
 
 
@@ -36,11 +37,17 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
         InputError: if a target matches no matrix, the rank does not fit one, a weight holds NaN
             or Inf, or the folder holds no readable checkpoint.
     """
+    if rank < 1:
+        raise InputError(
+            "should be a whole number from 1 on", key="rank", value=rank,
+            remedy=f"wsa factors {spec.name} RANK, with the largest rank (adapter.r) of the "
+            "suite's spectral methods",
+        )  # fmt: skip
     folder = layout.model(spec.name)
     cache = FactorCache(layout.factors)
     started = time.perf_counter()
     with _open_checkpoint(folder) as checkpoint:
-        names = _target_names(checkpoint, spec, folder)
+        names = _target_names(checkpoint, spec, layout.model_file(spec.name))
         modules = {}
         for number, name in enumerate(names, start=1):
             weight = checkpoint[name].to(torch.float32)
@@ -60,7 +67,7 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
             **ALGORITHM,
             "versions": {"torch": torch.__version__, "scipy": scipy.__version__},
             "seconds": round(time.perf_counter() - started, 3),
-            "digest": cache.digest(module["key"] for module in modules.values()),
+            "digest": cache.digest((module["key"] for module in modules.values()), path),
             "modules": modules,
         },
     )
@@ -119,7 +126,7 @@ def _open_checkpoint(folder: Path) -> Iterator[_Checkpoint]:
             raise InputError(
                 f"the weights cannot be read: {(str(error) or repr(error)).splitlines()[0]}",
                 file=files[0] if len(files) == 1 else folder,
-                remedy="fetch the model again",
+                remedy=f"fetch the model again: {remake(folder / RECORD)}",
             ) from None
         yield checkpoint
 
@@ -139,11 +146,11 @@ def _checkpoint_files(folder: Path) -> list[Path]:
     raise InputError(
         "holds no weights (model.safetensors or pytorch_model.bin)",
         file=folder,
-        remedy="fetch the model: wsa fetch-model",
+        remedy=f"fetch the model: wsa fetch-model {folder.name}",
     )
 
 
-def _target_names(checkpoint: _Checkpoint, spec: ModelSpec, folder: Path) -> list[str]:
+def _target_names(checkpoint: _Checkpoint, spec: ModelSpec, file: Path) -> list[str]:
     """Modules that PEFT would adapt (equal to a target or ending in '.target'), head left out."""
 
     def matches(name: str, ends: Iterable[str]) -> bool:
@@ -155,7 +162,7 @@ def _target_names(checkpoint: _Checkpoint, spec: ModelSpec, folder: Path) -> lis
             endings = {name.rsplit(".", 1)[-1] for name in body}
             raise InputError(
                 f"target '{target}' matches no matrix of the model '{spec.name}'",
-                file=folder,
+                file=file,
                 key="target_modules",
                 value=target,
                 remedy=f"{did_you_mean(target, endings)}; a full name is {body[0]}"

@@ -56,7 +56,7 @@ def train(
     model, factors = None, None
     if method.kind != "majority":
         model = session.attached(method, seed)
-        factors = _factors_used(model, layout) if method.spectral else None
+        factors = _factors_used(model, suite, layout) if method.spectral else None
     inputs = {
         "model": session.model_hash,
         "data": tokens.sha256,
@@ -118,8 +118,9 @@ def _save_labels(tokens: Tokens, classes: int, folder: Path) -> None:
     (folder / LABELS_FILE).write_text(json.dumps(found) + "\n")
 
 
-def _factors_used(model: nn.Module, layout: Layout) -> str:
+def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
     """One hash over the cached factors that the adapters started from."""
     layers = model.base_model.spectral_layers().values()
     keys = (key for layer in layers for key in layer.factor_keys.values())
-    return FactorCache(layout.factors).digest(keys)
+    index = layout.factor_index(suite.model.name, suite.largest_rank)
+    return FactorCache(layout.factors).digest(keys, index)
