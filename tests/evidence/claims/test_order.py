@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 from tests.evidence.conftest import judged_in, right_in
+from wsa.records.evidence import Tables
 from wsa.records.record import read_record
 from wsa.records.run import Result
 
@@ -78,3 +80,40 @@ def test_a_verdict_leads_to_its_runs_and_says_it_in_words(claims, made):
         f"wsa (unpruned) is {points} points {side} spectral_a (95 % interval \u2212"
     )
     assert undecided.comparison.rank_p is None and "0.1" in undecided.comparison.rank_test
+
+
+def test_a_pair_is_shown_the_claims_way_round(claims, made):
+    """comparisons.csv has each pair once; a judgement's own details must not contradict it."""
+    tables = read_record(made.tables_json("tiny"), Tables)
+    stored = {(p.method_a, p.state_a, p.method_b, p.state_b): p for p in tables.comparisons}
+    turned = 0
+    for judged in claims.claims:
+        for judgement in judged.judgements:
+            pair = judgement.comparison
+            if pair is None:
+                continue
+            assert (pair.method_a, pair.method_b) == (judged.claim.better, judged.claim.worse)
+            assert pair.difference == pytest.approx(judgement.estimate)
+            for end in ("low", "high"):
+                assert getattr(pair.interval, end) == pytest.approx(
+                    getattr(judgement.interval, end)
+                )
+            assert pair.bootstrap.low < judgement.estimate < pair.bootstrap.high
+            if abs(judgement.estimate) > 0.5:
+                likely = pair.probability_of_outperforming
+                assert np.sign(likely - 0.5) == np.sign(judgement.estimate)
+            interval = pair.probability_interval
+            assert interval.low <= pair.probability_of_outperforming <= interval.high
+            gained = sum(test.only_a_right - test.only_b_right for test in pair.mcnemar)
+            share = 100 * gained / pair.sentences / len(pair.seeds)
+            assert share == pytest.approx(judgement.estimate)
+            key = (pair.method_a, pair.state_a, pair.method_b, pair.state_b)
+            if key not in stored:
+                turned += 1
+                other = stored[key[2:] + key[:2]]
+                back = pair.turned()
+                assert (back.interval, back.bootstrap) == (other.interval, other.bootstrap)
+                assert (back.mcnemar, back.p) == (other.mcnemar, other.p)
+                likely = other.probability_of_outperforming
+                assert back.probability_of_outperforming == pytest.approx(likely)
+    assert turned  # wsa > spectral_a stands the other way round in the suite
