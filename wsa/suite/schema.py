@@ -124,8 +124,8 @@ class SplitSize(Strict):
     """How many sentences a split has, and how long they are in tokens, special ones included."""
 
     sentences: int = Field(gt=0)
-    mean_length: float = Field(gt=0)
-    longest: int = Field(gt=0)
+    mean_length: float | None = Field(default=None, gt=0)
+    longest: int | None = Field(default=None, gt=0)
 
 
 class DataSize(Strict):
@@ -133,8 +133,9 @@ class DataSize(Strict):
 
     train: SplitSize
     validation: SplitSize
-    random_batch: float = Field(
-        gt=0, description="tokens in the longest of 32 random training sentences, on average"
+    random_batch: float | None = Field(
+        default=None, gt=0,
+        description="tokens in the longest of 32 random training sentences, on average",
     )
 
 
