@@ -143,6 +143,10 @@ class Layout:
         """What the benchmark found wrong with itself (`records.evidence.Findings`)."""
         return self.suite(suite) / "findings.json"
 
+    def across_json(self, collection: str) -> Path:
+        """What the suites of a collection say together (`records.across.Across`)."""
+        return self.suite(collection) / "across.json"
+
     def inference_json(self, suite: str) -> Path:
         """Measured speed of the merged models (`records.evidence.Inference`); may be missing."""
         return self.suite(suite) / "inference.json"

@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
 from wsa.evidence.claims import Claim
+from wsa.evidence.claims.order import OrderClaim
 from wsa.files import sha256_json
 from wsa.suite.defaults import RANKS, THRESHOLD
 from wsa.suite.strict import Many, Name, Strict, Text
@@ -449,3 +450,22 @@ class Suite(Strict):
                 "problem_type": self.data.task.problem_type,
             }
         )
+
+
+class Collection(Strict):
+    """Several suites that are looked at together, each a task with a table of its own."""
+
+    name: Name
+    title: Text
+    question: str = ""
+    suites: Many[Name] = Field(min_length=2)
+    claims: Many[OrderClaim] = Field(default=(), description="judged on every task")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Collection:
+        if len(set(self.suites)) < len(self.suites):
+            raise ValueError("suites: a suite is named twice")
+        ids = [claim.id for claim in self.claims]
+        if len(set(ids)) < len(ids):
+            raise ValueError("claims: a claim is named twice")
+        return self
