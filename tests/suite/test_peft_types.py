@@ -99,6 +99,9 @@ REFUSED = [
     ({"peft_type": "LORA", "rank_pattern": {"qurey": 4}}, "'qurey' matches none", "'query'?"),
     ({"peft_type": "LORA", "alpha_pattern": {"key": 4}}, "adapter.alpha_pattern: 'key'", "query"),
     ({"peft_type": "WSA", "rank_pattern": {"layer.9": 4}}, "'layer.9' matches none", "a full name"),
+    ({"peft_type": "LORA", "exclude_modules": ["valeu"]}, "'valeu' matches none", "'value'?"),
+    ({"peft_type": "LORA", "exclude_modules": ".*valeu"}, "'.*valeu' matches none", "a full name"),
+    ({"peft_type": "LORA", "layers_to_transform": [0, 7]}, "adapter.layers_to_transform: '7'", ""),
     ({"peft_type": "WSA", "threshold": True}, "adapter.threshold: should be", "wants float"),
     ({"peft_type": "PROMPT_TUNING"}, "adapter.num_virtual_tokens: PROMPT_TUNING must", "such as"),
     ({"peft_type": "XLORA"}, "mixes LoRA adapters that were trained before", "take LORA instead"),
@@ -122,6 +125,7 @@ ACCEPTED = [
     {"peft_type": "LORA", "monteclora_config": {"num_samples": 2}},
     {"peft_type": "IA3", "target_modules": ["key", "dense"], "feedforward_modules": ["dense"]},
     {"peft_type": "WSA", "factor_rank": None, "l1": 0},
+    {"peft_type": "LORA", "layers_to_transform": [1], "exclude_modules": ["self.value"]},
 ]
 
 

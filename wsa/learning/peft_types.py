@@ -9,7 +9,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from peft import PeftConfig, TaskType
@@ -86,20 +86,35 @@ def argument_names(peft_type: str) -> list[str]:
     return sorted(own - every - {"modules_to_save"})
 
 
-def idle_patterns(arguments: dict[str, Any], modules: Iterable[str]) -> list[tuple[str, str]]:
-    """(argument, pattern) of every pattern that matches none of the adapted modules.
+def idle_names(
+    arguments: dict[str, Any], adapted: Sequence[str], modules: Sequence[str]
+) -> list[tuple[str, str]]:
+    """(argument, name) of every name or pattern that matches no module.
 
-    PEFT passes over a name that it does not find, so a typo would train another method.
+    PEFT passes over what it does not find, so a typo would train another method.
+
+    Args:
+        arguments: of a method.
+        adapted: the modules that PEFT has adapted.
+        modules: all modules of the model.
     """
-    modules = list(modules)
-    return [
-        (key, pattern)
-        for key, patterns in arguments.items()
-        if key.endswith("_pattern") and isinstance(patterns, dict)
-        for pattern in patterns
-        # as peft.utils.other.get_pattern_key compares
-        if not any(re.match(rf"(.*\.)?({pattern})$", module) for module in modules)
-    ]
+    idle: list[tuple[str, str]] = []
+    for key, value in arguments.items():
+        match key, value:
+            case "layers_to_transform", int() | list():
+                layers = value if isinstance(value, list) else [value]
+                found = {str(n): any(str(n) in name.split(".") for name in adapted) for n in layers}
+            case "exclude_modules", str():
+                found = {value: any(re.fullmatch(value, name) for name in modules)}
+            case "exclude_modules", list():
+                found = {end: any(f".{n}".endswith(f".{end}") for n in modules) for end in value}
+            case _, dict() if key.endswith("_pattern"):
+                # as peft.utils.other.get_pattern_key compares
+                found = {p: any(re.match(rf"(.*\.)?({p})$", n) for n in adapted) for p in value}
+            case _:
+                continue
+        idle += [(key, name) for name, is_found in found.items() if not is_found]
+    return idle
 
 
 def _config_class(peft_type: str) -> type[PeftConfig]:
