@@ -9,12 +9,13 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from peft import PeftConfig, TaskType
+from peft import PeftConfig, PeftModel, TaskType
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
 
 import wsa.adapters  # noqa: F401  (enters the spectral family)
 from wsa.errors import InputError, did_you_mean
@@ -42,6 +43,9 @@ _REFUSED = {
         "LORA",
     ),
 }
+
+# argument of LoRA → the method of its tuner that gives a further term of the loss
+_OWN_LOSSES = {"monteclora_config": "_get_monteclora_loss", "kasa_config": "_get_kasa_loss"}
 
 # starts of LoRA that need a pass over the data before the adapter is made
 _STARTS_FROM_DATA = ("corda", "eva", "lora_ga")
@@ -77,6 +81,23 @@ def peft_config(method: Method, spec: ModelSpec) -> PeftConfig:
         )
     except Exception as error:  # PEFT's checks raise anything
         raise InputError(str(error), key="adapter", value=method.adapter) from error
+
+
+def add_own_loss(model: PeftModel, method: Method) -> None:
+    """Let the loss of `model` in training hold the term that PEFT leaves to the training loop."""
+    for argument, name in _OWN_LOSSES.items():
+        if (method.adapter or {}).get(argument) is not None:
+            model.base_model.model.register_forward_hook(_adds(getattr(model.base_model, name)))
+
+
+def _adds(term: Callable[[], Tensor]) -> Callable[[nn.Module, tuple, Any], None]:
+    """A forward hook that adds `term` to the loss of a training step."""
+
+    def hook(model: nn.Module, args: tuple, outputs: Any) -> None:
+        if model.training and outputs.loss is not None:
+            outputs.loss = outputs.loss + term()
+
+    return hook
 
 
 def argument_names(peft_type: str) -> list[str]:
