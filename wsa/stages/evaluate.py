@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wsa.errors import InputError
-from wsa.files import check_files
+from wsa.files import check_files, file_hashes
 from wsa.identity import code_hash
 from wsa.layout import Layout
 from wsa.learning.batches import TokenTable, evaluation_batches, evaluation_sentences
@@ -122,6 +122,7 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Resul
             peak_memory_of=training.peak_memory_of,
         ),
         predictions=predictions,
+        files=file_hashes(files.folder, [files.predictions]),
         provenance=Provenance(
             configuration=training.configuration,
             model=training.model,
