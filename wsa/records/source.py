@@ -35,7 +35,8 @@ class SourceRecord(Record):
     sha256: str = Field(description="of `files` as canonical JSON: the one hash of the whole")
     splits: dict[str, SplitCounts] | None = Field(default=None, description="of a data set")
     shared_sentences: int | None = Field(
-        default=None, description="validation sentences that are training sentences too"
+        default=None,
+        description="validation sentences that are training sentences too, but for case and spaces",
     )
 
 

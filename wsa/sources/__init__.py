@@ -18,6 +18,7 @@ from wsa.files import atomic_folder, passing_folder
 from wsa.layout import Layout
 from wsa.records.source import SourceRecord, SplitCounts, seal, verify
 from wsa.sources import hub, path, pypi, readers
+from wsa.sources.overlap import shared_sentences
 from wsa.suite.schema import DataSpec, ModelSpec
 
 __all__ = ["SourceRecord", "fetch_data", "fetch_model", "verify"]
@@ -62,7 +63,8 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
         The record of the folder, `source.json`, written last.
 
     Raises:
-        InputError: the source is out of reach, is not what was pinned, or a row of it is wrong.
+        InputError: the source is out of reach, is not what was pinned, a row of it is wrong, or
+            many of its validation sentences are training sentences too.
     """
     folder = layout.data(spec.name)
     # on the same disk: the temporary one may be too small
@@ -75,14 +77,15 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
             case "path":
                 origin = path.fetch(spec.source)
         data = _read(spec, origin, scratch)
+        texts = {split: [row.sentence for row in rows] for split, rows in data.items()}
+        shared = shared_sentences(spec.name, texts["train"], texts["validation"])
         for split, rows in data.items():
             _write_split(staging / f"{split}.parquet", rows)
-        train = {row.sentence for row in data["train"]}
         seal(
             staging, name=spec.name, title=spec.title, source=spec.source,
             citation=spec.citation, licence=spec.licence,
             splits={split: _counts(rows) for split, rows in data.items()},
-            shared_sentences=sum(row.sentence in train for row in data["validation"]),
+            shared_sentences=shared,
         )  # fmt: skip
     return folder / "source.json"
 
