@@ -124,6 +124,8 @@ CONFIGURATION = [
     (SUITE, "methods.majority.learning_rate", 1, "of kind 'majority' has no body to train"),
     (SUITE, "methods.lora.kind", "lora", "methods.lora.kind: should be 'adapter', 'full',"),
     (SUITE, "methods.bad name", {}, "methods.bad name"),
+    (SUITE, "methods.base", {"title": "B", "kind": "full", "learning_rate": 1e-3},
+     "methods: no method can be called 'base': that is the pretrained model in the inference"),
     (SUITE, "claims", [{**VALUE, "method": "lorra"}], "'lorra', did you mean 'lora'?"),
     (SUITE, "claims", [VALUE, VALUE], "claim 'a' is named twice"),
     (SUITE, "claims", [{**VALUE, "expected": 943}], "should be less than or equal to 100"),

@@ -365,6 +365,16 @@ class Suite(Strict):
             raise ValueError("a seed is named twice")
         return seeds
 
+    @field_validator("methods")
+    @classmethod
+    def _base_is_taken(cls, methods: dict[str, Method]) -> dict[str, Method]:
+        if "base" in methods:
+            raise ValueError(
+                "no method can be called 'base': that is the pretrained model in the inference "
+                "table and in claims; another name, such as 'base-lora'"
+            )
+        return methods
+
     @model_validator(mode="after")
     def _names_are_methods(self) -> Suite:
         if self.baseline is not None and self.baseline not in self.methods:
