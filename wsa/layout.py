@@ -162,3 +162,7 @@ class Layout:
 
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"
+
+    def downloads(self, suite: str) -> Path:
+        """Copies of the tables and records that the pages of a suite show."""
+        return self.suite_page(suite).parent / "downloads"

@@ -124,6 +124,8 @@ CONFIGURATION = [
     (SUITE, "methods.majority.learning_rate", 1, "of kind 'majority' has no body to train"),
     (SUITE, "methods.lora.kind", "lora", "methods.lora.kind: should be 'adapter', 'full',"),
     (SUITE, "methods.bad name", {}, "methods.bad name"),
+    (SUITE, "methods.base", {"title": "B", "kind": "full", "learning_rate": 1e-3},
+     "methods: no method can be called 'base': that is the pretrained model in the inference"),
     (SUITE, "claims", [{**VALUE, "method": "lorra"}], "'lorra', did you mean 'lora'?"),
     (SUITE, "claims", [VALUE, VALUE], "claim 'a' is named twice"),
     (SUITE, "claims", [{**VALUE, "expected": 943}], "accuracy is from 0 to 100 %, not 943"),
@@ -480,7 +482,7 @@ GOOD = b"sentence\tlabel\na film\t1\nno film\t0\n"
 FILES = [
     (b"sentence,label\na film,1\n", "columns: there is no column 'sentence'"),
     (b"sentence\n", "columns: there is no column 'label'"),
-    (b"sentence\tlabel\na film\tgood\n", "line 2: the label is no class of this data set (found 'good')"),
+    (b"sentence\tlabel\na film\tgood\n", "line 2: the label is no class of this data set (found"),
     (b"sentence\tlabel\n  \t1\n", "line 2: the text is empty"),
     (b"sentence\tlabel\na\t1\nb\t1\n", "has only the label 1"),
     (b"sentence\tlabel\ncaf\xe9\t1\n", "line 2: not valid UTF-8"),

@@ -372,6 +372,16 @@ class Suite(Strict):
             raise ValueError("a seed is named twice")
         return seeds
 
+    @field_validator("methods")
+    @classmethod
+    def _base_is_taken(cls, methods: dict[str, Method]) -> dict[str, Method]:
+        if "base" in methods:
+            raise ValueError(
+                "no method can be called 'base': that is the pretrained model in the inference "
+                "table and in claims; another name, such as 'base-lora'"
+            )
+        return methods
+
     @model_validator(mode="after")
     def _length_is_known(self) -> Suite:
         """The protocol has the data set's maximum length where it names none."""
