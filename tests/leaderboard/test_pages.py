@@ -16,8 +16,7 @@ import pytest
 from tests.helpers.results import make_results, make_suite
 from tests.leaderboard.conftest import HOSTILE, SENTENCES, SWEPT
 from wsa.errors import InputError
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.suite.schema import Suite
@@ -257,7 +256,6 @@ def readings(tmp_path_factory) -> tuple[Suite, Layout]:
     }
     make_results(layout, suite, accuracy, sentences=SENTENCES)
     aggregate(suite, layout)
-    judge(suite, layout)
     render([suite], layout)
     return suite, layout
 
