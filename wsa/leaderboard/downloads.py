@@ -24,14 +24,15 @@ def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> li
         (None, "Leaderboard (LaTeX, booktabs)"),
         (layout.runs_csv(name), "Every run (CSV)"),
         (layout.comparisons_csv(name), "Every pair of methods (CSV)"),
+        (layout.tables_json(name), "Methods and pairs (JSON)"),
         (layout.claims_json(name), "Claims and verdicts (JSON)"),
         (layout.findings_json(name), "Findings (JSON)"),
         (layout.inference_json(name), "Inference speed (JSON)"),
         (layout.thresholds_json(name), "Other thresholds (JSON)"),
     ):
         if path is None:
-            if view.rows:
-                text = templates.get_template("table.tex").render(view=view, rows=view.rows)
+            if view.entries:
+                text = templates.get_template("table.tex").render(view=view, rows=view.entries)
                 write_text(folder / "table.tex", text)
                 made.append(("table.tex", words))
         elif path.is_file():
