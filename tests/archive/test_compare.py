@@ -50,7 +50,7 @@ def test_noise_and_difference_are_told_apart(folders):
     (lora,) = [row for row in found.rows if row.method == "lora"]
     accuracies = [
         [
-            json.loads((folder / f"runs/lora/seed-{k}/result.json").read_text())["accuracy"]
+            json.loads((folder / f"runs/lora/seed-{k}/result.json").read_text())["headline"]
             for k in (1, 2, 3)
         ]
         for folder in folders

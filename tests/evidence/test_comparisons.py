@@ -5,13 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from wsa.evidence.comparisons import RESAMPLES, compare_all, comparison_table, estimate
+from wsa.evidence.bootstrap import RESAMPLES
+from wsa.evidence.comparisons import compare_all, comparison_table, estimate
+from wsa.evidence.measure import Predictions
 from wsa.evidence.runs import Runs
 from wsa.layout import Layout
 
 
-def _runs(suite, correct) -> Runs:
-    return Runs(suite, Layout(), correct=correct)
+def _runs(suite, right) -> Runs:
+    """Runs that are right about these sentences, all of which have the label 1."""
+    sentences = next(len(x) for seeds in right.values() for x in seeds.values())
+    by_run = {
+        unit: {seed: own.astype(np.int8) for seed, own in seeds.items()}
+        for unit, seeds in right.items()
+    }
+    return Runs(suite, Layout(), predictions=Predictions(np.ones(sentences, np.int8), by_run))
 
 
 def _right(rng, accuracy, seeds=(1, 2, 3), n=300):
@@ -31,7 +39,10 @@ def pair(suite):
 
 def test_difference_and_mcnemar_are_counts_of_sentences(pair):
     runs, found = pair
-    a, b = runs.correct["lora", "unpruned"], runs.correct["spectral_a", "unpruned"]
+    a, b = (
+        runs.predictions.by_run["lora", "unpruned"],
+        runs.predictions.by_run["spectral_a", "unpruned"],
+    )
     gained = sum(int(x and not y) for s in a for x, y in zip(a[s], b[s], strict=True))
     lost = sum(int(y and not x) for s in a for x, y in zip(a[s], b[s], strict=True))
     assert found.difference == pytest.approx(100 * (gained - lost) / 900)
@@ -47,8 +58,8 @@ def test_bootstrap_agrees_with_one_written_as_loops(pair):
     rng = np.random.default_rng(99)
     d = np.stack(
         [
-            runs.correct["lora", "unpruned"][s].astype(int)
-            - runs.correct["spectral_a", "unpruned"][s].astype(int)
+            runs.predictions.by_run["lora", "unpruned"][s].astype(int)
+            - runs.predictions.by_run["spectral_a", "unpruned"][s].astype(int)
             for s in (1, 2, 3)
         ]
     )
@@ -85,7 +96,10 @@ def test_rank_test_only_where_it_can_come_out_small(suite):
         if not given:
             assert found.rank_p is None and "cannot fall below 0.1" in found.rank_test
             continue
-        a, b = ([x.mean() for x in runs.correct[m, "unpruned"].values()] for m in ("lora", "wsa"))
+        a, b = (
+            [x.mean() for x in runs.predictions.by_run[m, "unpruned"].values()]
+            for m in ("lora", "wsa")
+        )
 
         # every split of the 2n accuracies, counted
         def u(x, y):
@@ -122,7 +136,7 @@ def test_estimate_over_seeds_is_students(suite):
     rng = np.random.default_rng(3)
     runs = _runs(suite, {("lora", "unpruned"): _right(rng, 0.9)})
     found = estimate(runs, ("lora", "unpruned"))
-    values = [100 * right.mean() for right in runs.correct["lora", "unpruned"].values()]
+    values = [100 * right.mean() for right in runs.predictions.by_run["lora", "unpruned"].values()]
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert found.interval_seeds.low == pytest.approx(interval.low)
     assert found.interval.low < found.mean < found.interval.high

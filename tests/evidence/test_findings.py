@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from tests.evidence.conftest import a_suite, edit_record
 from tests.helpers.results import make_results
-from wsa.evidence.findings import _outliers, check
+from wsa.evidence.aggregate import aggregate
+from wsa.evidence.findings import check
+from wsa.evidence.measure import Predictions
 from wsa.evidence.runs import Runs, read_runs
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
 from wsa.layout import Layout
 from wsa.records.evidence import Findings
 from wsa.records.predictions import predictions_hash
@@ -75,7 +75,7 @@ def _other_logits(files):
 
 
 def _other_accuracy(files):
-    edit_record(files.result, "states", "unpruned", "accuracy", value=0.5)
+    edit_record(files.result, "states", "unpruned", "metrics", "accuracy", value=0.5)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,7 @@ def test_broken_runs_stop_neither_tables_nor_verdicts(results, suite):
     _nan_logits(results.run("tiny", "lora", 2))
     _remove(results.run("tiny", "lora", 3))
     _other_sentences(results.run("tiny", "wsa", 1))
-    aggregate(suite, results)
-    claims = judge(suite, results)
+    claims = aggregate(suite, results)
     seeds = {(e.method, e.state): e.seeds for e in claims.estimates}
     assert ("lora", "unpruned") not in seeds and seeds["wsa", "pruned"] == 2
     assert seeds["full", "unpruned"] == 3
@@ -176,12 +175,19 @@ def test_runs_the_suite_does_not_ask_for_are_named(results):
 
 
 def _simulated(suite, rng, accuracies) -> Runs:
-    seeds = {
-        method: {seed: rng.random(872) < p for seed, p in zip(suite.seeds, levels, strict=True)}
+    by_run = {
+        (method, "unpruned"): {
+            seed: (rng.random(872) < p).astype(np.int8)
+            for seed, p in zip(suite.seeds, levels, strict=True)
+        }
         for method, levels in accuracies.items()
     }
-    correct = {(method, "unpruned"): by_seed for method, by_seed in seeds.items()}
-    return Runs(suite, Layout(), correct=correct)
+    return Runs(suite, Layout(), predictions=Predictions(np.ones(872, np.int8), by_run))
+
+
+def _far_out(runs: Runs) -> list[str]:
+    """The runs that lie far from their siblings."""
+    return [f.about for f in check(runs) if "far from its siblings" in f.message]
 
 
 @pytest.mark.parametrize("count", [3, 5])
@@ -191,8 +197,8 @@ def test_a_seed_gone_wrong_is_found_and_an_ordinary_one_is_not(count):
     alarms = hits = 0
     for _ in range(100):
         levels = {name: 0.9 + 0.004 * rng.standard_normal(count) for name in rows}
-        alarms += bool(_outliers(_simulated(suite, rng, levels)))
+        alarms += bool(_far_out(_simulated(suite, rng, levels)))
         levels["lora"][1] = 0.5
-        hits += [f.about for f in _outliers(_simulated(suite, rng, levels))] == ["lora, seed 1"]
+        hits += _far_out(_simulated(suite, rng, levels)) == ["lora, seed 1"]
     assert alarms <= 2  # of a hundred whole suites
     assert hits >= 98

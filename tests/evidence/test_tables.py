@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tests.evidence.conftest import ACCURACY
 from tests.helpers.results import make_results, make_suite
-from wsa.evidence.tables import aggregate
+from wsa.evidence.aggregate import aggregate
 
 
 def _records(layout, suite, method):
@@ -21,7 +21,7 @@ def test_every_number_of_the_table_follows_from_the_records(results, suite):
     assert list(rows) == list(suite.methods)
     for method, row in rows.items():
         records = _records(results, suite, method)
-        accuracies = [100 * record["accuracy"] for record in records]
+        accuracies = [100 * record["headline"] for record in records]
         assert int(row["n"]) == 3
         assert float(row["accuracy_mean"]) == pytest.approx(statistics.mean(accuracies))
         assert float(row["accuracy_std"]) == pytest.approx(statistics.stdev(accuracies), abs=1e-9)
@@ -40,7 +40,9 @@ def test_one_row_a_run(results, suite):
     runs = pd.read_csv(results.runs_csv(suite.name))
     assert list(zip(runs["method"], runs["seed"], strict=True)) == suite.runs()
     record = json.loads((results.suite("tiny") / runs["run"][9]).read_text())
-    assert runs["pruned_accuracy"][9] == pytest.approx(100 * record["states"]["pruned"]["accuracy"])
+    assert runs["pruned_accuracy"][9] == pytest.approx(
+        100 * record["states"]["pruned"]["metrics"]["accuracy"]
+    )
     assert runs["predictions"][9] == record["predictions"]
 
 
@@ -65,7 +67,7 @@ def test_no_runs_at_all_still_give_tables(layout, suite):
 
 def test_people_read_mean_and_deviation(results, suite):
     aggregate(suite, results)
-    accuracies = [100 * r["accuracy"] for r in _records(results, suite, "wsa")]
+    accuracies = [100 * r["headline"] for r in _records(results, suite, "wsa")]
     shown = f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f}"
     assert shown in results.table_md(suite.name).read_text()
 

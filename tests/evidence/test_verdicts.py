@@ -10,9 +10,8 @@ import pytest
 from scipy import stats
 from tests.evidence.conftest import a_suite
 from tests.helpers.results import make_results
-from wsa.evidence.regions import judge_interval, judge_ratio
+from wsa.evidence.aggregate import aggregate
 from wsa.evidence.runs import read_results
-from wsa.evidence.verdicts import judge, judge_budget
 from wsa.records.evidence import Claims, Inference
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
@@ -31,7 +30,7 @@ def _judged(claims, claim, state=None):
 def claims(made):
     """The verdicts on the whole folder, as they are read back from claims.json."""
     suite = a_suite()
-    judge(suite, made)
+    aggregate(suite, made)
     return read_record(made.claims_json(suite.name), Claims)
 
 
@@ -159,12 +158,12 @@ def test_gates_that_start_at_one_have_further_to_go(layout):
     suite = type(suite).model_validate(suite.model_dump() | {"methods": methods})
     make_results(layout, suite, {"wsa": 94.0}, sentences=60)
     (claim,) = [claim for claim in suite.claims if claim.id == "effective-rank"]
-    note = judge_interval(read_results(suite, layout), claim).notes[-1]
+    note = claim.judge(read_results(suite, layout))[0].notes[-1]
     assert "starts at 1" in note and "out of reach" in note
 
 
 def test_without_runs_nothing_is_measured_and_nothing_fails(layout, suite):
-    claims = judge(suite, layout)
+    claims = aggregate(suite, layout)
     assert {j.verdict for judged in claims.claims for j in judged.judgements} == {"not measured"}
     findings = json.loads(layout.findings_json("tiny").read_text())["findings"]
     assert len(findings) == 18 and layout.comparisons_csv("tiny").exists()
@@ -174,7 +173,7 @@ def test_one_seed_decides_nothing(layout, suite):
     make_results(
         layout, suite, {"full": 95, "head_only": 70, "wsa": 60, "lora": 94.9}, [2], sentences=200
     )
-    claims = judge(suite, layout)
+    claims = aggregate(suite, layout)
     for claim in ("full-beats-head", "lora-accuracy", "effective-rank"):
         judged = _judged(claims, claim, "unpruned" if claim != "effective-rank" else None)
         assert judged.verdict == "undecided" and "other seeds" in judged.sentence
@@ -184,7 +183,7 @@ def test_one_seed_decides_nothing(layout, suite):
 
 def test_missing_seeds_are_said(results, suite):
     results.run("tiny", "full", 3).result.unlink()
-    claims = judge(suite, results)
+    claims = aggregate(suite, results)
     judged = _judged(claims, "full-beats-head", "unpruned")
     assert judged.seeds == 2 and judged.notes == ("From 2 of 3 seeds of full and head_only.",)
     assert judged.verdict == "undecided"  # two seeds are not enough, however large a difference
@@ -201,7 +200,7 @@ def test_missing_seeds_are_said(results, suite):
 )
 def test_a_budget_is_judged_on_its_own_hardware_only(made, suite, hardware, limit, verdict):
     claim = suite.claims[-1].model_copy(update={"hardware": hardware, "limit": limit})
-    judged = judge_budget(read_results(suite, made), claim)
+    (judged,) = claim.judge(read_results(suite, made))
     assert judged.verdict == verdict
     seconds = 0.0
     for path in made.suite("tiny").glob("runs/*/seed-*/result.json"):
@@ -233,7 +232,7 @@ def test_inference_cost_is_judged_from_rounds(results, suite, factor, rounds, ve
             seconds=seconds,
         ),
     )  # fmt: skip
-    judged = judge_ratio(read_results(suite, results), suite.claims[-2])
+    (judged,) = suite.claims[-2].judge(read_results(suite, results))
     assert judged.verdict == verdict and judged.more_seeds is None
     if rounds > 1:
         ratios = [b / a for a, b in zip(seconds["base"], seconds["wsa"], strict=True)]
@@ -241,13 +240,13 @@ def test_inference_cost_is_judged_from_rounds(results, suite, factor, rounds, ve
 
 
 def test_what_was_not_timed_says_how_to_time_it(made, suite):
-    judged = judge_ratio(read_results(suite, made), suite.claims[-2])
+    (judged,) = suite.claims[-2].judge(read_results(suite, made))
     assert judged.verdict == "not measured" and "wsa inference tiny" in judged.advice
 
 
 def test_broken_timing_is_not_measured_with_its_reason(results, suite):
     results.inference_json("tiny").write_text("{}")
-    judged = judge_ratio(read_results(suite, results), suite.claims[-2])
+    (judged,) = suite.claims[-2].judge(read_results(suite, results))
     assert judged.verdict == "not measured" and "inference.json cannot be used" in judged.sentence
 
 
@@ -257,5 +256,5 @@ def test_the_same_runs_give_the_same_bytes(made, claims):
         return [path("tiny").read_bytes() for path in paths]
 
     first = files()
-    judge(a_suite(), made)
+    aggregate(a_suite(), made)
     assert files() == first

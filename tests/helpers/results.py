@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 from wsa.files import atomic_path, sha256_file, sha256_json
 from wsa.layout import Layout
-from wsa.records.predictions import write_predictions
+from wsa.records.predictions import STATES, logits_of, table_of, write_predictions
 from wsa.records.record import write_record
 from wsa.records.run import (
     Cost,
@@ -25,10 +26,12 @@ from wsa.records.run import (
     Rank,
     Result,
     Schedule,
+    Split,
     State,
     Training,
 )
 from wsa.suite.schema import Method, Suite
+from wsa.task import Task
 
 HEAD, LAYERS, WIDTH, BODY = 592_130, 12, 768, 183_831_552
 MODULES = tuple(
@@ -44,8 +47,17 @@ def make_suite(
     seeds: Iterable[int] = (1, 2, 3),
     claims: Iterable[dict] = (),
     published: Iterable[dict] = (),
+    data: Mapping[str, object] | None = None,
 ) -> Suite:
-    """The rows of the hypothesis (full, lora, spectral_a, wsa, head_only, majority) as a suite."""
+    """The rows of the hypothesis (full, lora, spectral_a, wsa, head_only, majority) as a suite.
+
+    Args:
+        name: the suite's.
+        seeds: the suite's.
+        claims: as in its YAML.
+        published: as in its YAML.
+        data: keys of the data set beside or in place of the usual ones: labels, metrics, splits.
+    """
     source = {"kind": "path", "path": "nowhere"}
     adapters = {
         "lora": {"peft_type": "LORA", "r": 8, "lora_alpha": 16},
@@ -69,7 +81,7 @@ def make_suite(
                 "name": "tiny-model", "title": "Tiny model", "source": source,
                 "target_modules": ["query_proj"], "head_modules": ["classifier", "pooler.dense"],
             },
-            "data": {"name": "tiny-data", "title": "Tiny data", "source": source},
+            "data": {"name": "tiny-data", "title": "Tiny data", "source": source} | dict(data or {}),
             "seeds": list(seeds),
             "protocol": {
                 "epochs": 3, "batch_size": 32, "batching": "sorted_windows", "max_length": 64,
@@ -112,14 +124,15 @@ def make_results(
         suite: whose runs; `make_suite` or a loaded one.
         accuracy: method → the accuracy, in percent, around which its seeds lie; for a gated
             method it is that of `pruned` (and of the other states, too), or a mapping from
-            state to percent. Methods left out have no runs.
+            state to percent. Methods left out have no runs. Where the label is a number, 100 is
+            no error and 0 one as large as the labels' spread.
         seeds: default: the suite's.
         rng_seed: other numbers, other results; the same numbers, the same bits.
         sentences: in the evaluation set.
         effective_rank: around which the mean effective rank of gated methods lies.
     """
     world = np.random.default_rng(rng_seed)
-    labels = (np.arange(sentences) % 55 < 28).astype(np.int8)
+    labels = _labels(suite.data.task, sentences, rng_seed)
     ids = [f"validation-{i:05d}" for i in range(sentences)]
     difficulty = world.normal(0.0, 2.0, sentences)
     for method, level in accuracy.items():
@@ -150,15 +163,19 @@ def _make_run(
         level = {"unpruned": level, "pruned": level, "gate_only": level}
     elif not isinstance(level, Mapping):
         level = {"unpruned": level}
-    predictions = pd.concat(
-        [
-            _predict(method, state, percent, ids, labels, difficulty, noise)
-            for state, percent in level.items()
-        ],
-        ignore_index=True,
+    task = suite.data.task
+    states, digest = _write_predictions(
+        files.predictions, task, method, level, ids, labels, difficulty, noise
     )
-    digest = write_predictions(files.predictions, predictions)
-    states = {state: _state(group) for state, group in predictions.groupby("state")}
+    further = {}
+    for split in suite.data.validation[1:]:
+        # other sentences with other names, the same labels
+        path, names = files.further_predictions(split), [f"{split}-{own}" for own in ids]
+        of_split = np.random.default_rng([seed, zlib.crc32(f"{name} {split}".encode())])
+        found, own = _write_predictions(
+            path, task, method, level, names, labels, difficulty[::-1], of_split
+        )
+        further[split] = Split(states=found, predictions=own)
 
     rate = method.learning_rate
     rates = (rate or 0.0) * (1 - np.arange(steps) / steps)
@@ -220,7 +237,8 @@ def _make_run(
         files.result,
         Result(
             suite=suite.name, method=name, seed=seed,
-            accuracy=states["pruned" if method.gated else "unpruned"].accuracy,
+            metric=task.headline.name, further=further,
+            headline=states["pruned" if method.gated else "unpruned"].metrics[task.headline.name],
             evaluated_on=suite.protocol.evaluate_on, states=states, rank=rank,
             parameters=Parameters(
                 total=BODY + HEAD, trainable=trainable,
@@ -241,37 +259,71 @@ def _make_run(
     )  # fmt: skip
 
 
-def _predict(
+def _labels(task: Task, sentences: int, rng_seed: int) -> np.ndarray:
+    if not task.classes:
+        own = np.random.default_rng([rng_seed, sentences])
+        return own.uniform(0, 5, sentences).round(2).astype(np.float32)
+    if task.classes == 2:
+        return (np.arange(sentences) % 55 < 28).astype(np.int8)
+    return (np.arange(sentences) % task.classes).astype(np.int8)
+
+
+def _write_predictions(
+    path, task: Task, method: Method, level: Mapping[str, Percent], ids: list[str],
+    labels: np.ndarray, difficulty: np.ndarray, noise: np.random.Generator,
+) -> tuple[dict[str, State], str]:  # fmt: skip
+    """Each state's metrics, and the hash of the table."""
+    logits = {
+        state: _logits(task, method, percent, labels, difficulty, noise).astype(np.float32)
+        for state, percent in level.items()
+    }
+    digest = write_predictions(path, table_of(logits, ids, labels))
+    states = {
+        state: State(
+            metrics=task.measure(values, labels), loss=_loss(task, values, labels), n=len(labels)
+        )
+        for state, values in sorted(logits.items(), key=lambda item: STATES.index(item[0]))
+    }
+    return states, digest
+
+
+def _logits(
+    task: Task,
     method: Method,
-    state: str,
     percent: Percent,
-    ids: list[str],
     labels: np.ndarray,
     difficulty: np.ndarray,
     noise: np.random.Generator,
-) -> pd.DataFrame:
-    """Logits whose margin for the right class is easy − difficulty + noise."""
+) -> np.ndarray:
+    """Logits whose margin for the right class is easy − difficulty + noise; or numbers."""
+    n = labels.size
+    if not task.classes:
+        if method.kind == "majority":
+            return np.full((n, 1), labels.mean())
+        error = (difficulty + noise.normal(0.0, 0.7, n)) / 2.2 * labels.std()
+        return (labels + (1 - percent / 100) * error)[:, None]
     if method.kind == "majority":
-        for_one = np.full(labels.size, 0.05)
+        if task.classes > 2:
+            return np.tile(np.eye(task.classes)[0] / 20, (n, 1))
+        margin = np.where(labels == 1, 0.05, -0.05)
     else:
-        lottery = difficulty + noise.normal(0.0, 0.7, labels.size)
+        lottery = difficulty + noise.normal(0.0, 0.7, n)
         margin = np.quantile(lottery, percent / 100) - lottery + noise.normal(0.0, 0.06)
+    if task.classes == 2:
         for_one = np.where(labels == 1, margin, -margin)
-    return pd.DataFrame(
-        {"state": state, "sentence_id": ids, "label": labels,
-         "logit_0": -for_one / 2, "logit_1": for_one / 2}
-    )  # fmt: skip
+        return np.stack([-for_one / 2, for_one / 2], axis=1)
+    # where it is wrong, the next class is taken for the right one
+    logits = np.full((n, task.classes), -3.0)
+    logits[np.arange(n), labels] = margin / 2
+    logits[np.arange(n), (labels + 1) % task.classes] = -margin / 2
+    return logits
 
 
-def _state(group: pd.DataFrame) -> State:
-    logits = group[["logit_0", "logit_1"]].to_numpy("float32").astype(float)
-    labels = group["label"].to_numpy()
-    margin = (logits[:, 1] - logits[:, 0]) * (2 * labels - 1)
-    return State(
-        accuracy=float((logits.argmax(1) == labels).mean()),
-        loss=float(np.logaddexp(0.0, -margin).mean()),
-        n=len(group),
-    )
+def _loss(task: Task, logits: np.ndarray, labels: np.ndarray) -> float:
+    values = logits.astype(float)
+    if not task.classes:
+        return float(((values[:, 0] - labels) ** 2).mean())
+    return float((logsumexp(values, axis=1) - values[np.arange(len(values)), labels]).mean())
 
 
 def _prune(

@@ -126,7 +126,7 @@ CONFIGURATION = [
     (SUITE, "methods.bad name", {}, "methods.bad name"),
     (SUITE, "claims", [{**VALUE, "method": "lorra"}], "'lorra', did you mean 'lora'?"),
     (SUITE, "claims", [VALUE, VALUE], "claim 'a' is named twice"),
-    (SUITE, "claims", [{**VALUE, "expected": 943}], "should be less than or equal to 100"),
+    (SUITE, "claims", [{**VALUE, "expected": 943}], "accuracy is from 0 to 100 %, not 943"),
     (SUITE, "claims", [{**VALUE, "kind": "guess"}], "claims.0.kind: is unknown (found 'guess')"),
     (SUITE, "claims", [CLAIM], "claims.0.kind: is missing"),
     (SUITE, "claims", [{**RATIO, "reference": "base"}], "only inference_seconds can be compared"),

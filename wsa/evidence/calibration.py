@@ -8,11 +8,12 @@ is decided by a probit model,
 with difficulty shared by all methods, taste a method's own, luck a seed's, part of it shared by
 the methods because seed k gives them the same order of data and the same head. All are normal, so
 the true accuracy is Φ(skill / √(1 + Σ variances)), and a true difference can be set exactly.
-Worlds go through `orders.decide` and `intervals.judge_region`, as a suite does.
+Worlds go through `statistics.decide` and `statistics.judge_region`, as a suite does.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.resources
 import itertools
@@ -24,9 +25,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr, ndtri
 
-from wsa.evidence.comparisons import bootstrap_over_seeds, bootstrap_weights, percentiles
-from wsa.evidence.orders import decide
-from wsa.evidence.statistics import CONTRADICTED, SUPPORTED, UNDECIDED, difference, judge_region
+from wsa.evidence import bootstrap
+from wsa.evidence.statistics import (
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    decide,
+    difference,
+    judge_region,
+)
 from wsa.records.evidence import Calibration, CalibrationRow, Interval, Rate, World
 from wsa.records.record import read_record, write_record
 
@@ -234,10 +241,15 @@ def _bootstrap_decides(
     a: Bool[np.ndarray, "worlds k n"], b: Bool[np.ndarray, "worlds k n"]
 ) -> Bool[np.ndarray, " worlds"]:
     """Whether the two-way bootstrap's interval leaves zero out."""
-    weights = bootstrap_weights(a.shape[-1], _BOOTSTRAP_RESAMPLES)
+    weights = _weights(a.shape[-1])
     net = a.astype(np.float32) - b.astype(np.float32)
-    low, high = percentiles(bootstrap_over_seeds(net @ weights.T)[0])
+    low, high = bootstrap.percentiles(bootstrap.over_seeds(net @ weights.T)[0])
     return (low > 0) | (high < 0)
+
+
+@functools.cache
+def _weights(sentences: int) -> Float[np.ndarray, "draws sentences"]:
+    return np.concatenate(list(bootstrap.sentence_weights(sentences, _BOOTSTRAP_RESAMPLES)))
 
 
 def _rank_row(seeds: int, rank: float, worlds: int, rng: np.random.Generator) -> CalibrationRow:

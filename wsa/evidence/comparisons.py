@@ -9,139 +9,116 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Float, Int
 from scipy import stats
 
+from wsa.evidence import bootstrap
+from wsa.evidence.measure import Measure, Unit
 from wsa.evidence.runs import Runs
-from wsa.evidence.statistics import (
-    ALPHA,
-    LEVEL,
-    TwoWay,
-    difference,
-    stacked,
-    t_interval,
-    two_way,
-)
+from wsa.evidence.statistics import ALPHA, TwoWay, stacked, t_interval
 from wsa.records.evidence import Estimate, Interval, McNemar, PairComparison
-from wsa.records.predictions import STATES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RESAMPLES = 10_000
 MOST_SPLIT = 8  # seeds of a method whose 12,870 splits are all tried
-BOOTSTRAP_SEED = 0  # fixed: the same runs give the same intervals, to the last bit
 
 _INTERVALS = ("interval", "bootstrap", "probability_interval")
 
-Unit = tuple[str, str]  # method, state
 Pair = tuple[Unit, Unit, tuple[int, ...]]  # with the seeds that both have
-Rights = tuple[Bool[np.ndarray, "k n"], Bool[np.ndarray, "k n"]]
-SignTests = tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"], Float[np.ndarray, " k"]]
+Test = tuple[TwoWay | None, float | None, Interval | None]
+SignTests = tuple[McNemar, ...]
 
 
-def units(runs: Runs) -> list[Unit]:
-    """Every method and state that has runs, in the suite's order."""
-    return [
-        (method, state)
-        for method in runs.suite.methods
-        for state in STATES
-        if runs.correct.get((method, state))
-    ]
+def estimates(runs: Runs) -> tuple[Estimate, ...]:
+    """Every metric of every method and state: the headline's first, further splits last."""
+    found = []
+    for split in (None, *runs.further):
+        for metric in runs.task.metrics:
+            headline = split is None and metric is runs.task.headline
+            measure = runs.headline if headline else runs.measure(metric.name, split)
+            found += [estimate(runs, unit, measure, split) for unit in runs.units(split)]
+    return tuple(found)
 
 
-def common_seeds(runs: Runs, a: Unit, b: Unit) -> tuple[int, ...]:
-    """The seeds that both have, in the suite's order."""
-    have_a, have_b = runs.correct.get(a, {}), runs.correct.get(b, {})
-    return tuple(seed for seed in runs.suite.seeds if seed in have_a and seed in have_b)
-
-
-def estimate(runs: Runs, unit: Unit) -> Estimate:
-    """The accuracy of one method in one state, over all its seeds."""
-    method, state = unit
-    seeds = common_seeds(runs, unit, unit)
-    right = runs.table(method, state, seeds)
-    accuracies = 100 * right.mean(1)
+def estimate(
+    runs: Runs, unit: Unit, measure: Measure | None = None, split: str | None = None
+) -> Estimate:
+    """A metric, the headline unless said, of one method in one state, over all its seeds."""
+    measure = measure or runs.headline
+    seeds = runs.seeds(unit, split=split)
+    values = measure.values(unit, seeds)
     several = len(seeds) > 1
-    spread = two_way(right.astype(np.int8)) if several else None
-    pairs = itertools.combinations(right, 2)
+    spread = measure.spread(unit, seeds) if several else None
     return Estimate(
-        method=method,
-        state=state,
+        method=unit[0],
+        state=unit[1],
+        metric=measure.metric.name,
+        split=split,
         seeds=len(seeds),
-        sentences=right.shape[1],
-        mean=float(accuracies.mean()),
-        std=float(accuracies.std(ddof=1)) if several else None,
-        interval_seeds=_interval(t_interval(accuracies)) if several else None,
-        interval=percent_interval(spread.interval()) if spread else None,
+        sentences=measure.predictions.sentences,
+        mean=float(values.mean()),
+        std=float(values.std(ddof=1)) if several else None,
+        interval_seeds=_interval(t_interval(values)) if several else None,
+        interval=measure.interval(spread.interval()) if spread else None,
         seed_disagreement=(
-            float(100 * np.mean([(one != other).mean() for one, other in pairs]))
-            if several
+            _seed_disagreement(measure.predictions.table(unit, seeds))
+            if several and runs.task.classes
             else None
         ),
-        runs=runs.paths(method, seeds),
+        runs=runs.paths(unit[0], seeds),
     )
 
 
 def compare_all(runs: Runs) -> list[PairComparison]:
-    """Every pair of methods and states that share a seed.
+    """Every pair of methods and states that share a seed, in the headline metric.
 
     What scipy is asked for is asked for all pairs at once: one at a time it is slow.
     """
-    every = units(runs)
     pairs = [
         (a, b, seeds)
-        for a, b in itertools.combinations(every, 2)
-        if (seeds := common_seeds(runs, a, b))
+        for a, b in itertools.combinations(runs.units(), 2)
+        if (seeds := runs.seeds(a, b))
     ]
-    table = functools.cache(lambda unit, seeds: runs.table(*unit, seeds))
-    rights = [(table(a, seeds), table(b, seeds)) for a, b, seeds in pairs]
-    resampled = _resample(runs, every)
     return [
-        _compare_pair(pair, right, spread, test, signs, ranks, resampled)
-        for pair, right, (spread, *test), signs, ranks in zip(
-            pairs, rights, _differences(rights), _sign_tests(rights), _rank_tests(runs, pairs),
-            strict=True,
+        _compare_pair(runs, *found)
+        for found in zip(
+            pairs, _differences(runs.headline, pairs), _sign_tests(runs, pairs),
+            _rank_tests(runs, pairs), strict=True,
         )
     ]  # fmt: skip
 
 
 def _compare_pair(
-    pair: Pair,
-    right: Rights,
-    spread: TwoWay | None,
-    test: tuple[float | None, Interval | None],
-    signs: SignTests,
-    ranks: tuple[float | None, str],
-    resampled: dict[Unit, dict[int, Float[np.ndarray, " draws"]]],
+    runs: Runs, pair: Pair, test: Test, signs: SignTests, ranks: tuple[float | None, str]
 ) -> PairComparison:
     """`a` against `b` over the seeds that both have."""
-    (a, b, seeds), (right_a, right_b) = pair, right
+    (a, b, seeds), (spread, p, interval), measure = pair, test, runs.headline
     several = len(seeds) > 1
-    draws = np.stack([resampled[a][seed] - resampled[b][seed] for seed in seeds])
-    bootstrap, wins = bootstrap_over_seeds(draws)
-    net = right_a.sum(0, dtype=int) - right_b.sum(0, dtype=int)
-    p, interval = test
+    draws = measure.draws(a, seeds) - measure.draws(b, seeds)
+    together, wins = bootstrap.over_seeds(draws, measure.metric.greater_is_better)
+    table = measure.predictions.table
     return PairComparison(
         method_a=a[0],
         state_a=a[1],
         method_b=b[0],
         state_b=b[1],
         seeds=seeds,
-        sentences=right_a.shape[1],
-        difference=float(100 * (right_a.mean() - right_b.mean())),
+        sentences=measure.predictions.sentences,
+        difference=measure.mean_difference(a, b, seeds),
         interval=interval,
         p=p,
         seed_share=float(spread.seed_share) if spread else None,
-        differing_sentences=int((net != 0).sum()),
-        disagreement=float(100 * (right_a != right_b).mean()),
-        bootstrap=percent_interval(percentiles(bootstrap)) if several else None,
-        probability_of_outperforming=float(wins.mean()) if several else None,
-        probability_interval=_interval(percentiles(wins)) if several else None,
-        mcnemar=tuple(
-            McNemar(seed=seed, only_a_right=int(only_a), only_b_right=int(only_b), p=float(p))
-            for seed, only_a, only_b, p in zip(seeds, *signs, strict=True)
+        differing_sentences=(
+            int(spread.nonzero_sentences) if spread else measure.differing(a, b, seeds)
         ),
+        disagreement=(
+            float(100 * (table(a, seeds) != table(b, seeds)).mean()) if runs.task.classes else None
+        ),
+        bootstrap=measure.interval(bootstrap.percentiles(together)) if several else None,
+        probability_of_outperforming=float(wins.mean()) if several else None,
+        probability_interval=_interval(bootstrap.percentiles(wins)) if several else None,
+        mcnemar=signs,
         rank_test=ranks[1],
         rank_p=ranks[0],
     )
@@ -161,92 +138,42 @@ def comparison_table(comparisons: list[PairComparison]) -> pd.DataFrame:
     return pd.DataFrame([_flat(pair) for pair in comparisons], columns=columns)
 
 
-@functools.cache
-def bootstrap_weights(
-    sentences: int, resamples: int, seed: int = BOOTSTRAP_SEED
-) -> Float[np.ndarray, "resamples sentences"]:
-    """How often each sentence is drawn, in each of `resamples` draws with replacement."""
-    rng = np.random.default_rng([seed, sentences])
-    return _draw_counts(rng, sentences, resamples).astype(np.float32)
-
-
-@functools.cache
-def bootstrap_seed_weights(
-    seeds: int, resamples: int, seed: int = BOOTSTRAP_SEED
-) -> Float[np.ndarray, "resamples seeds"]:
-    """Each seed's share of the seeds drawn, in each of `resamples` draws with replacement."""
-    return _draw_counts(np.random.default_rng([seed, seeds, 1]), seeds, resamples) / seeds
-
-
-def bootstrap_over_seeds(
-    draws: Float[np.ndarray, "*many seeds draws"],
-) -> tuple[Float[np.ndarray, "*many draws"], Float[np.ndarray, "*many draws"]]:
-    """The second of the bootstrap's two ways: differences of seeds on resampled sentences.
-
-    Returns:
-        in each draw, the mean difference over the seeds drawn, and the share of them that win.
-    """
-    weights = bootstrap_seed_weights(*draws.shape[-2:]).T
-    wins = 0.5 + 0.5 * np.sign(draws)
-    return (draws * weights).sum(-2), (wins * weights).sum(-2)
-
-
-def percentiles(
-    draws: Float[np.ndarray, "*many draws"],
-) -> tuple[Float[np.ndarray, "*many"], Float[np.ndarray, "*many"]]:
-    """The bootstrap's 95 % interval."""
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=-1)
-    return low, high
-
-
-def percent_interval(ends: tuple[np.ndarray, np.ndarray]) -> Interval:
-    """An interval of fractions, in percent."""
-    return _interval((100 * ends[0], 100 * ends[1]))
-
-
-def _resample(runs: Runs, every: list[Unit]) -> dict[Unit, dict[int, Float[np.ndarray, " draws"]]]:
-    """Each run's accuracy on the resampled sentences, the same draws for all of them."""
-    rows = [(unit, seed, right) for unit in every for seed, right in runs.correct[unit].items()]
-    found: dict[Unit, dict[int, np.ndarray]] = {unit: {} for unit in every}
-    if not rows:
-        return found
-    table = np.stack([right for _, _, right in rows]).astype(np.float32)
-    # sums of small whole numbers: exact in float32, whatever library multiplies
-    drawn_right = table @ bootstrap_weights(table.shape[1], RESAMPLES).T
-    accuracies = drawn_right.astype(np.float64) / table.shape[1]
-    for (unit, seed, _), values in zip(rows, accuracies, strict=True):
-        found[unit][seed] = values
-    return found
-
-
-def _differences(
-    rights: Sequence[Rights],
-) -> list[tuple[TwoWay | None, float | None, Interval | None]]:
-    """Each pair's difference, its p-value and its interval in percent; none for one seed."""
-    found: list[tuple] = [(None, None, None)] * len(rights)
-    alike: dict[tuple[int, ...], list[int]] = {}
-    for place, (right, _) in enumerate(rights):
-        if len(right) > 1:
-            alike.setdefault(right.shape, []).append(place)
+def _differences(measure: Measure, pairs: Sequence[Pair]) -> list[Test]:
+    """Each pair's difference, its p-value and its interval; none for one seed."""
+    found: list[Test] = [(None, None, None)] * len(pairs)
+    alike: dict[int, list[int]] = {}
+    for place, (_, _, seeds) in enumerate(pairs):
+        if len(seeds) > 1:
+            alike.setdefault(len(seeds), []).append(place)
     for places in alike.values():
-        spreads = [difference(*rights[place]) for place in places]
+        spreads = [measure.difference(*pairs[place]) for place in places]
         every = stacked(spreads)
         for place, spread, p, *ends in zip(
             places, spreads, every.p_value(), *every.interval(), strict=True
         ):
-            found[place] = (spread, float(p), percent_interval(ends))
+            found[place] = (spread, float(p), measure.interval(ends))
     return found
 
 
-def _sign_tests(rights: Sequence[Rights]) -> list[SignTests]:
-    """McNemar's exact test of each pair and seed: sentences only a has right, only b, and p."""
-    if not rights:
-        return []
-    only_a = [(a & ~b).sum(1) for a, b in rights]
-    only_b = [(b & ~a).sum(1) for a, b in rights]
+def _sign_tests(runs: Runs, pairs: Sequence[Pair]) -> list[SignTests]:
+    """McNemar's exact test of each pair and seed; none where the label is a number."""
+    if not pairs or not runs.task.classes:
+        return [()] * len(pairs)
+    predictions = runs.predictions
+    right = functools.cache(
+        lambda unit, seeds: predictions.table(unit, seeds) == predictions.labels
+    )
+    only_a = [(right(a, seeds) & ~right(b, seeds)).sum(1) for a, b, seeds in pairs]
+    only_b = [(right(b, seeds) & ~right(a, seeds)).sum(1) for a, b, seeds in pairs]
     p = sign_test(np.concatenate(only_a), np.concatenate(only_b))
     ends = np.cumsum([len(counts) for counts in only_a])[:-1]
-    return list(zip(only_a, only_b, np.split(p, ends), strict=True))
+    return [
+        tuple(
+            McNemar(seed=seed, only_a_right=int(a), only_b_right=int(b), p=float(p))
+            for seed, a, b, p in zip(pair[2], *of_pair, strict=True)
+        )
+        for pair, *of_pair in zip(pairs, only_a, only_b, np.split(p, ends), strict=True)
+    ]
 
 
 def sign_test(
@@ -260,19 +187,16 @@ def sign_test(
 
 
 def _rank_tests(runs: Runs, pairs: Sequence[Pair]) -> list[tuple[float | None, str]]:
-    """Mann–Whitney over the seeds' accuracies, where it could come out small at all."""
-    accuracies = {
-        unit: np.array([right.mean() for right in seeds.values()])
-        for unit, seeds in runs.correct.items()
-    }
+    """Mann–Whitney over the seeds' values, where it could come out small at all."""
+    values = {unit: runs.headline.values(unit, runs.seeds(unit)) for unit in runs.units()}
     found: list[tuple[float | None, str]] = [(None, "")] * len(pairs)
     alike: dict[tuple[int, int], list[int]] = {}
     for place, (a, b, _) in enumerate(pairs):
-        alike.setdefault((len(accuracies[a]), len(accuracies[b])), []).append(place)
+        alike.setdefault((len(values[a]), len(values[b])), []).append(place)
     for sizes, places in alike.items():
         p, text = _rank_p(
-            np.stack([accuracies[pairs[place][0]] for place in places]),
-            np.stack([accuracies[pairs[place][1]] for place in places]),
+            np.stack([values[pairs[place][0]] for place in places]),
+            np.stack([values[pairs[place][1]] for place in places]),
         )
         for place, own in zip(places, p if p is not None else [None] * len(places), strict=True):
             found[place] = (None if own is None else float(own), text.format(*sizes))
@@ -293,7 +217,7 @@ def _rank_p(
     if max(sizes) > MOST_SPLIT:
         p = stats.mannwhitneyu(a, b, axis=1, method="asymptotic").pvalue
         return p, f"{said}; by the normal distribution"
-    # exact whether or not accuracies tie: every split of the runs is tried
+    # exact whether or not values tie: every split of the runs is tried
     splits = _splits(*sizes)
     ranks = stats.rankdata(np.concatenate([a, b], axis=1), axis=1)
     p = np.ones(len(a))
@@ -309,9 +233,10 @@ def _splits(first: int, second: int) -> Int[np.ndarray, "splits first"]:
     return np.array(list(itertools.combinations(range(first + second), first)))
 
 
-def _draw_counts(rng: np.random.Generator, of: int, draws: int) -> Num[np.ndarray, "draws of"]:
-    drawn = rng.integers(0, of, (draws, of)) + of * np.arange(draws)[:, None]
-    return np.bincount(drawn.ravel(), minlength=draws * of).reshape(draws, of)
+def _seed_disagreement(predicted: Int[np.ndarray, "k n"]) -> float:
+    """Percent of sentences that two seeds classify differently, mean over pairs of seeds."""
+    pairs = itertools.combinations(predicted, 2)
+    return float(100 * np.mean([(one != other).mean() for one, other in pairs]))
 
 
 def _flat(pair: PairComparison) -> dict[str, object]:

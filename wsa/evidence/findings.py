@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from wsa.evidence.comparisons import common_seeds, units
-from wsa.evidence.judgements import called
+from wsa.errors import remake
+from wsa.evidence.judgements import called, number
+from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
-from wsa.evidence.statistics import difference, judge_order
+from wsa.evidence.statistics import judge_order
 from wsa.records.evidence import Finding
 from wsa.records.run import Environment, Result
 
@@ -23,10 +24,14 @@ def check(runs: Runs) -> tuple[Finding, ...]:
         *runs.findings,
         *_strays(runs),
         *_stale(runs),
+        *_earlier(runs),
+        *_thresholds(runs),
         *_mixed(runs),
         *_conditions(runs),
+        *_collapsed(runs),
         *_below_controls(runs),
         *_outliers(runs),
+        *_edges(runs),
     ]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
@@ -54,7 +59,9 @@ def _stale(runs: Runs) -> list[Finding]:
     found = []
     for run, result in runs.results.items():
         about = f"{run[0]}, seed {run[1]}"
-        if result.provenance.configuration != runs.suite.run_digest(run[0]):
+        # the digest was formed otherwise in the first schema
+        comparable = result.schema_version > 1
+        if comparable and result.provenance.configuration != runs.suite.run_digest(run[0]):
             message = "was made with another configuration of protocol or method than the suite's"
         elif result.evaluated_on != runs.suite.protocol.evaluate_on:
             message = f"was evaluated on the {result.evaluated_on} sentences, not on the suite's"
@@ -66,6 +73,51 @@ def _stale(runs: Runs) -> list[Finding]:
                 remedy=runs.remake(run),
             )
         )  # fmt: skip
+    return found
+
+
+def _earlier(runs: Runs) -> list[Finding]:
+    """Runs whose records an earlier version of this program wrote."""
+    these = {run: result for run, result in runs.results.items() if result.schema_version == 1}
+    if not these:
+        return []
+    commits = {place.git_commit for result in these.values() for place in _places(result)}
+    known = sorted(commit[:12] for commit in commits if commit)
+    at = f", at commit{'s' if len(known) > 1 else ''} {', '.join(known)}" if known else ""
+    were = "run was" if len(these) == 1 else "runs were"
+    return [
+        Finding(
+            severity="note",
+            about="suite",
+            message=f"{len(these)} {were} made with an earlier version of the records{at}; whether "
+            "their configuration is the suite's present one is not asked",
+            runs=tuple(map(runs.path, these)),
+        )
+    ]
+
+
+def _thresholds(runs: Runs) -> list[Finding]:
+    """Runs pruned at another threshold than the suite's, or than their siblings."""
+    found = []
+    for name, method in runs.suite.methods.items():
+        ranks = {run: r.rank for run, r in runs.results.items() if run[0] == name and r.rank}
+        if not ranks:
+            continue
+        used = [rank.threshold for rank in ranks.values()]
+        wanted = (method.adapter or {}).get("threshold")
+        whose = "the suite's" if wanted is not None else "most of its siblings'"
+        wanted = max(used, key=used.count) if wanted is None else wanted
+        found += [
+            Finding(
+                severity="error",
+                about=f"{run[0]}, seed {run[1]}",
+                message=f"was pruned at threshold {rank.threshold:g}, {whose} is {wanted:g}",
+                runs=(runs.path(run),),
+                remedy=f"prune it again: {remake(runs.files(run).pruning)}",
+            )
+            for run, rank in ranks.items()
+            if rank.threshold != wanted
+        ]
     return found
 
 
@@ -115,25 +167,49 @@ def _conditions(runs: Runs) -> list[Finding]:
     return found
 
 
+def _collapsed(runs: Runs) -> list[Finding]:
+    """Runs that predict the same for every sentence; a control is meant to."""
+    found = []
+    for unit in runs.units():
+        method, state = unit
+        if state == "gate_only" or runs.suite.method(method).kind == "majority":
+            continue
+        for seed, predicted in runs.predictions.by_run[unit].items():
+            if (predicted != predicted[0]).any():
+                continue
+            labels = runs.task.labels
+            always = f"'{labels[predicted[0]]}'" if labels else f"{predicted[0]:.4g}"
+            found.append(
+                Finding(
+                    severity="warning",
+                    about=f"{called(runs, method, state)}, seed {seed}",
+                    message=f"predicts {always} for every sentence: its training has collapsed",
+                    runs=(runs.path((method, seed)),),
+                    remedy="look at its curve; it counts as it is",
+                )
+            )
+    return found
+
+
 def _below_controls(runs: Runs) -> list[Finding]:
     """Methods not better than a control: the commoner label, or a head on a frozen body."""
     standing = {"majority": 0, "head_only": 1}  # every other kind should beat both
     levels = {name: standing.get(method.kind, 2) for name, method in runs.suite.methods.items()}
     found = []
-    for (method, state), control in itertools.product(units(runs), levels):
+    for unit, control in itertools.product(runs.units(), levels):
+        method, state = unit
         if state == "gate_only" or levels[control] == 2 or levels[control] >= levels[method]:
             continue
-        seeds = common_seeds(runs, (method, state), (control, "unpruned"))
+        other = (control, "unpruned")
+        seeds = runs.seeds(unit, other)
         if not seeds:
             continue
-        own = runs.table(method, state, seeds)
-        other = runs.table(control, "unpruned", seeds)
-        name, shown = called(runs, method, state), f"{control} ({100 * other.mean():.2f} %)"
-        said = f"{name} with {100 * own.mean():.2f} % "
-        if own.mean() <= other.mean():
+        name, shown = called(runs, *unit), f"{control} ({_shown(runs, other, seeds)})"
+        said = f"{name} with {_shown(runs, unit, seeds)} "
+        if runs.headline.sign * runs.headline.mean_difference(unit, other, seeds) <= 0:
             learned = "adapted" if levels[control] else "learned"
             severity, message = "warning", f"{said}is not better than {shown}: {learned} nothing"
-        elif len(seeds) > 2 and not _clearly_better(own, other):
+        elif len(seeds) > 2 and not _clearly_better(runs, unit, other, seeds):
             severity, message = "note", f"{said}is not clearly better than {shown}"
         else:
             continue
@@ -142,55 +218,111 @@ def _below_controls(runs: Runs) -> list[Finding]:
     return found
 
 
-def _clearly_better(a, b) -> bool:
-    spread = difference(a, b)
-    return bool(judge_order(spread.mean, spread.p_value()) > 0)
+def _clearly_better(runs: Runs, a: Unit, b: Unit, seeds: tuple[int, ...]) -> bool:
+    spread = runs.headline.difference(a, b, seeds)
+    return bool(judge_order(runs.headline.sign * spread.mean, spread.p_value()) > 0)
+
+
+def _shown(runs: Runs, unit: Unit, seeds: tuple[int, ...]) -> str:
+    """A mean of the headline metric for a sentence: '94.51 %'."""
+    return _in_words(runs, float(runs.headline.values(unit, seeds).mean()))
+
+
+def _in_words(runs: Runs, value: float) -> str:
+    metric = runs.task.headline
+    after = " %" if metric.unit == "%" else ""
+    return number(value, 2 if metric.scale == 100 else 3) + after
 
 
 def _outliers(runs: Runs) -> list[Finding]:
     """Seeds far from their siblings, as trained.
 
     With three seeds a method's own spread says little, so a seed must be far by three measures
-    from the median of its siblings: three binomial standard errors; eight times the usual spread
-    of the suite's methods (the median of their standard deviations, this method's without the
-    seed); and five times the range of its siblings. Asked only where three methods have a spread.
+    from the median of its siblings: three standard errors due to the sentences; eight times the
+    usual spread of the suite's methods (the median of their standard deviations, this method's
+    without the seed); and five times the range of its siblings. Asked only where three methods
+    have a spread.
     """
-    accuracy = {
-        method: {seed: 100 * right.mean() for seed, right in runs.correct[method, state].items()}
-        for method, state in units(runs)
-        if state == "unpruned"
+    values = {
+        unit: dict(zip(seeds, runs.headline.values(unit, seeds), strict=True))
+        for unit in runs.units()
+        if unit[1] == "unpruned" and (seeds := runs.seeds(unit))
     }
     usual = {
-        method: np.std(list(seeds.values()), ddof=1)
-        for method, seeds in accuracy.items()
+        unit: np.std(list(seeds.values()), ddof=1)
+        for unit, seeds in values.items()
         if len(seeds) > 1
     }
-    sentences = next((len(r) for seeds in runs.correct.values() for r in seeds.values()), 0)
     found = []
-    for method, seeds in accuracy.items():
+    for unit, seeds in values.items():
         if len(seeds) < 3:
             continue
         for seed, value in seeds.items():
-            siblings = [other for key, other in seeds.items() if key != seed]
-            spreads = [np.std(siblings, ddof=1)]
-            spreads += [spread for name, spread in usual.items() if name != method]
+            siblings = {key: other for key, other in seeds.items() if key != seed}
+            spreads = [np.std(list(siblings.values()), ddof=1)]
+            spreads += [spread for other, spread in usual.items() if other != unit]
             spreads = [spread for spread in spreads if spread > 0]
             if len(spreads) < 3:
                 continue
-            middle = float(np.median(siblings))
-            chance = 100 * np.sqrt(middle / 100 * (1 - middle / 100) / sentences)
-            far = max(3 * chance, 8 * np.median(spreads), 5 * np.ptp(siblings))
-            if abs(value - middle) > far:
+            middle = float(np.median(list(siblings.values())))
+            least = max(8 * np.median(spreads), 5 * np.ptp(list(siblings.values())))
+            if abs(value - middle) <= least:
+                continue
+            chance = np.median([runs.headline.sentence_error(unit, key) for key in siblings])
+            if abs(value - middle) > 3 * chance:
+                run = (unit[0], seed)
                 found.append(
                     Finding(
                         severity="warning",
-                        about=f"{method}, seed {seed}",
-                        message=f"its {value:.2f} % lie far from its siblings' {middle:.2f} %: "
-                        "did its training go wrong?",
-                        runs=(runs.path((method, seed)),),
-                        remedy=runs.remake((method, seed)),
+                        about=f"{unit[0]}, seed {seed}",
+                        message=f"its {_in_words(runs, value)} lie far from its siblings' "
+                        f"{_in_words(runs, middle)}: did its training go wrong?",
+                        runs=(runs.path(run),),
+                        remedy=runs.remake(run),
                     )
                 )
+    return found
+
+
+def _edges(runs: Runs) -> list[Finding]:
+    """Of a sweep over learning rates, methods whose best one is the least or the largest tried.
+
+    A sweep names its rows '<method>.<values>', and is judged on training sentences held out.
+    """
+    if runs.suite.protocol.evaluate_on != "holdout":
+        return []
+    families: dict[str, list[str]] = {}
+    for name in runs.suite.methods:
+        base, dot, _ = name.partition(".")
+        if dot:
+            families.setdefault(base, []).append(name)
+    found = []
+    for base, rows in families.items():
+        for key in ("learning_rate", "head_learning_rate"):
+            rates = {name: getattr(runs.suite.method(name), key) for name in rows}
+            tried = sorted({rate for rate in rates.values() if rate is not None})
+            units = {name: (name, runs.headline_state(name)) for name in rows}
+            values = {
+                name: runs.headline.sign * float(runs.headline.values(unit, seeds).mean())
+                for name, unit in units.items()
+                if (seeds := runs.seeds(unit))
+            }
+            if len(tried) < 2 or len(values) < len(rows):
+                continue  # not swept, or not all there yet
+            best = [name for name, value in values.items() if value == max(values.values())]
+            if not all(rates[name] in (tried[0], tried[-1]) for name in best):
+                continue
+            at = " and ".join(f"{rate:g}" for rate in sorted({rates[name] for name in best}))
+            found.append(
+                Finding(
+                    severity="warning",
+                    about=base,
+                    message=f"the best {key} lies at the edge of the tried ones: {at} of "
+                    f"{', '.join(f'{rate:g}' for rate in tried)}",
+                    runs=tuple(path for name in best for path in runs.paths(name)),
+                    remedy=f"sweep values beyond it: sweep.{base}.{key}",
+                )
+            )
     return found
 
 

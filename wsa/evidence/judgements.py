@@ -7,6 +7,7 @@ from collections.abc import Collection
 from wsa.evidence.runs import Runs
 from wsa.evidence.statistics import CONTRADICTED, SUPPORTED
 from wsa.records.evidence import Judgement, VerdictWord
+from wsa.task import Metric
 
 NOTHING = "—"
 ONE_SEED = "One seed says nothing about other seeds."
@@ -22,6 +23,11 @@ _EMPTY = {
 def number(value: float, digits: int = 2, sign: str = "") -> str:
     """A number for a sentence, with a true minus sign; `sign` "+" shows that of a gain, too."""
     return f"{value:{sign}z.{digits}f}".replace("-", "\u2212")
+
+
+def unit_word(metric: Metric) -> str:
+    """The unit of a metric's value in a record."""
+    return "percent" if metric.unit == "%" else metric.unit
 
 
 def decided(code: int, sentence: str, **fields) -> Judgement:

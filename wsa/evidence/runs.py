@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Num
 
 from wsa.errors import InputError, remake
+from wsa.evidence.measure import Measure, Predictions, Unit, measured
 from wsa.layout import Layout, RunFiles
 from wsa.records.evidence import Finding
-from wsa.records.predictions import predictions_hash, read_predictions
+from wsa.records.predictions import STATES, logits_of, predictions_hash, read_predictions
 from wsa.records.record import read_record
-from wsa.records.run import Result
+from wsa.records.run import Result, State
 from wsa.suite.schema import Suite
+from wsa.task import METRICS, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Run = tuple[str, int]  # method, seed
+TOLERANCE = 1e-6  # of a recorded metric against the one computed from the predictions
 
 
 @dataclass
@@ -26,18 +35,43 @@ class Runs:
 
     Attributes:
         results: (method, seed) → the run's record.
-        correct: (method, state) → seed → which sentences were classified correctly, in one order
-            of sentences for all runs; filled by `read_runs`.
+        predictions: on the sentences that count; filled by `read_runs`.
+        further: the same on each further validation split.
         findings: what was missing or broken.
     """
 
     suite: Suite
     layout: Layout
     results: dict[Run, Result] = field(default_factory=dict)
-    correct: dict[tuple[str, str], dict[int, Bool[np.ndarray, " sentences"]]] = field(
-        default_factory=dict
-    )
+    predictions: Predictions = field(default_factory=lambda: Predictions(np.empty(0)))
+    further: dict[str, Predictions] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def task(self) -> Task:
+        return self.suite.data.task
+
+    @functools.cached_property
+    def headline(self) -> Measure:
+        """The headline metric on the sentences that count: what claims are judged by."""
+        return self.measure(self.task.headline.name)
+
+    def measure(self, metric: str, split: str | None = None) -> Measure:
+        """A metric on a further split, or on the sentences that count."""
+        predictions = self.predictions if split is None else self.further[split]
+        return Measure(METRICS[metric], predictions, self.task.classes)
+
+    def units(self, split: str | None = None) -> list[Unit]:
+        """Every method and state that has runs, in the suite's order."""
+        by_run = (self.predictions if split is None else self.further[split]).by_run
+        every = [(method, state) for method in self.suite.methods for state in STATES]
+        return [unit for unit in every if by_run.get(unit)]
+
+    def seeds(self, *units: Unit, split: str | None = None) -> tuple[int, ...]:
+        """The seeds that all of these methods and states have, in the suite's order."""
+        by_run = (self.predictions if split is None else self.further[split]).by_run
+        have = [by_run.get(unit, {}) for unit in units]
+        return tuple(seed for seed in self.suite.seeds if all(seed in seeds for seeds in have))
 
     def files(self, run: Run) -> RunFiles:
         """The files of one run."""
@@ -47,7 +81,7 @@ class Runs:
         """The run's record, relative to the suite's folder of results."""
         return str(self.files(run).result.relative_to(self.layout.suite(self.suite.name)))
 
-    def paths(self, method: str, seeds: object = None) -> tuple[str, ...]:
+    def paths(self, method: str, seeds: Collection[int] | None = None) -> tuple[str, ...]:
         """The records of `method`, of all its seeds or of `seeds`."""
         return tuple(
             self.path(run)
@@ -71,13 +105,13 @@ class Runs:
             )
         )
 
-    def table(self, method: str, state: str, seeds: tuple[int, ...]) -> Bool[np.ndarray, "k n"]:
-        """Which sentences were classified correctly: seeds × sentences."""
-        return np.stack([self.correct[method, state][seed] for seed in seeds])
-
     def state_of(self, method: str, state: str) -> str:
         """`state`, or `unpruned` for a method without gates, which has no other."""
         return state if self.suite.method(method).gated else "unpruned"
+
+    def headline_state(self, method: str) -> str:
+        """The state that a method is quoted for."""
+        return self.state_of(method, "pruned")
 
 
 def read_results(suite: Suite, layout: Layout) -> Runs:
@@ -99,33 +133,31 @@ def read_results(suite: Suite, layout: Layout) -> Runs:
 
 
 def read_runs(suite: Suite, layout: Layout) -> Runs:
-    """As `read_results`, with the predictions; a run whose predictions are wrong is left out."""
+    """As `read_results`, with the predictions; a run whose predictions are wrong is left out.
+
+    What is wrong with a further split is an error of its own; the run counts all the same.
+    """
     runs = read_results(suite, layout)
-    tables = {}
-    for run, result in list(runs.results.items()):
-        path = runs.files(run).predictions
-        try:
-            table = read_predictions(path)
-            _agrees(table, result, path)
-        except InputError as error:
-            runs.fault(run, _without_remedy(error))
-            del runs.results[run]
-            continue
-        tables[run] = table
-    sentences = {run: _sentences(table) for run, table in tables.items()}
-    usual = max(Counter(sentences.values()).items(), key=lambda item: item[1], default=(None,))[0]
-    for run, table in tables.items():
-        if sentences[run] != usual:
-            runs.fault(
-                run,
-                f"{runs.files(run).predictions}: its sentences or labels differ from those of "
-                f"{sum(other == usual for other in sentences.values())} other runs",
-            )
-            del runs.results[run]
-            continue
-        right, states = _right(table), table["state"].to_numpy(object)
-        for state in runs.results[run].states:
-            runs.correct.setdefault((run[0], state), {})[run[1]] = right[states == state]
+
+    def drop(run: Run, message: str) -> None:
+        runs.fault(run, message)
+        del runs.results[run]
+
+    every = {
+        run: (runs.files(run).predictions, result.predictions, result.states)
+        for run, result in runs.results.items()
+    }
+    runs.predictions = _read_split(runs, every, drop)
+    wanted = suite.data.validation[1:] if suite.protocol.evaluate_on == "validation" else ()
+    for split in wanted:
+        found = {}
+        for run, result in runs.results.items():
+            if split not in result.further:
+                runs.fault(run, f"has not been evaluated on the split '{split}'")
+                continue
+            own = result.further[split]
+            found[run] = (runs.files(run).further_predictions(split), own.predictions, own.states)
+        runs.further[split] = _read_split(runs, found, runs.fault)
     return runs
 
 
@@ -136,30 +168,87 @@ def hardware(result: Result) -> str:
     return where.accelerator or where.processor
 
 
-def _agrees(table, result: Result, path: Path) -> None:
+def _read_split(
+    runs: Runs,
+    recorded: dict[Run, tuple[Path, str, dict[str, State]]],
+    refuse: Callable[[Run, str], None],
+) -> Predictions:
+    """The predictions of runs on one split; `refuse` is told of those that cannot be used.
+
+    Args:
+        runs: whose they are.
+        recorded: run → its table, the hash that its record has of it, and the states' metrics.
+        refuse: takes a run and why.
+    """
+    tables = {}
+    for run, (path, digest, states) in recorded.items():
+        try:
+            table = read_predictions(path)
+            _agrees(table, digest, states, runs.task, path)
+        except InputError as error:
+            refuse(run, _without_remedy(error))
+            continue
+        tables[run] = table
+    sentences = {run: _sentences(table) for run, table in tables.items()}
+    usual = max(Counter(sentences.values()).items(), key=lambda item: item[1], default=(None,))[0]
+    found = Predictions(np.empty(0))
+    for run, table in tables.items():
+        if sentences[run] != usual:
+            refuse(
+                run,
+                f"{recorded[run][0]}: its sentences or labels differ from those of "
+                f"{sum(other == usual for other in sentences.values())} other runs",
+            )
+            continue
+        for state in recorded[run][2]:
+            labels, predicted = _of_state(table, state, runs.task)
+            found.labels = found.labels if found.by_run else labels
+            found.by_run.setdefault((run[0], state), {})[run[1]] = predicted
+    return found
+
+
+def _agrees(
+    table: pd.DataFrame, digest: str, states: dict[str, State], task: Task, path: Path
+) -> None:
     """Raise InputError unless the predictions are those that the record was written from."""
-    if predictions_hash(table) != result.predictions:
+    if predictions_hash(table) != digest:
         raise InputError("its content is not what result.json was written from", file=path)
+    logits = logits_of(table).shape[1]
+    if logits != task.num_labels:
+        raise InputError(
+            f"has {logits} logits a sentence, the data set asks for {task.num_labels}", file=path
+        )
     held = set(table["state"].unique())
-    if held != set(result.states):
+    if held != set(states):
         raise InputError("holds other states than result.json", file=path, value=sorted(held))
-    right, states = _right(table), table["state"].to_numpy(object)
-    for state, recorded in result.states.items():
-        own = right[states == state]
-        if len(own) != recorded.n or abs(own.mean() - recorded.accuracy) > 1e-9:
+    for state, recorded in states.items():
+        labels, predicted = _of_state(table, state, task)
+        if len(labels) != recorded.n:
             raise InputError(
-                f"{own.mean():.6f} of {len(own)} are right, result.json says "
-                f"{recorded.accuracy:.6f} of {recorded.n}",
-                file=path, key=state,
+                f"holds {len(labels)} sentences, result.json says {recorded.n}", file=path,
+                key=state,
             )  # fmt: skip
+        for name, said in recorded.metrics.items():
+            if name not in METRICS:
+                continue
+            own = measured(METRICS[name], labels, predicted, task.classes)
+            if abs(own - said) > TOLERANCE * max(1.0, abs(own)):
+                raise InputError(
+                    f"gives {METRICS[name].title} {own:.6f}, result.json says {said:.6f}",
+                    file=path, key=state,
+                )  # fmt: skip
 
 
-def _right(table) -> Bool[np.ndarray, " rows"]:
-    """Which predictions are correct."""
-    return (table["logit_1"] > table["logit_0"]).to_numpy() == (table["label"] == 1).to_numpy()
+def _of_state(
+    table: pd.DataFrame, state: str, task: Task
+) -> tuple[Num[np.ndarray, " n"], Num[np.ndarray, " n"]]:
+    """Labels, and what is predicted."""
+    rows = (table["state"].to_numpy(object) == state).nonzero()[0]
+    labels = table["label"].to_numpy()[rows]
+    return labels, task.predicted(logits_of(table)[rows]).astype(labels.dtype)
 
 
-def _sentences(table) -> tuple:
+def _sentences(table: pd.DataFrame) -> tuple:
     """Which sentences with which labels a run was evaluated on."""
     rows = table[table["state"] == table["state"].iloc[0]]
     return tuple(rows["sentence_id"].to_numpy(object)), rows["label"].to_numpy().tobytes()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from scipy import stats
 from scipy.optimize import elementwise
 
@@ -150,6 +150,28 @@ def holm(
     adjusted = np.empty_like(stepped)
     np.put_along_axis(adjusted, order, np.minimum(stepped, 1.0), -1)
     return adjusted
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What `decide` made of order claims judged together; claims on the last axis."""
+
+    codes: Int[np.ndarray, "*many claims"]
+    p: Float[np.ndarray, "*many claims"]
+    p_adjusted: Float[np.ndarray, "*many claims"]
+
+
+def decide(spreads: Sequence[TwoWay], sign: int = 1) -> Decisions:
+    """Judge differences that belong to one family, at a familywise level of 5 % (Holm).
+
+    Args:
+        spreads: the differences.
+        sign: 1 where a positive one is claimed, −1 where a negative one is.
+    """
+    p = np.stack([spread.p_value() for spread in spreads], -1)
+    means = np.stack([spread.mean for spread in spreads], -1)
+    adjusted = holm(p)
+    return Decisions(judge_order(sign * means, adjusted), p, adjusted)
 
 
 def judge_order(

@@ -2,49 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wsa.evidence.runs import Runs, hardware, read_results
-from wsa.files import atomic_path, write_text
+import numpy as np
+
+from wsa.evidence.measure import Measure
+from wsa.evidence.runs import Runs, hardware
 from wsa.layout import Layout
+from wsa.records.evidence import Estimate, MethodRow
 from wsa.records.predictions import STATES
-from wsa.records.run import Result
 from wsa.suite.schema import Suite
+from wsa.task import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "—"
-RUN_COLUMNS = [
-    "method", "seed", "accuracy",
-    *(f"{state}_{what}" for state in STATES for what in ("accuracy", "loss")),
-    "sentences", "effective_rank", "initial_rank", "sum_of_gate_learning_rates",
-    "parameters_total", "parameters_trainable", "parameters_head", "parameters_kept",
-    "train_seconds", "evaluate_seconds", "sentences_per_second",
-    "peak_memory_bytes", "peak_memory_of", "hardware", "started", "predictions", "run",
-]  # fmt: skip
+
+Estimates = dict[tuple[str, str, str | None, str], Estimate]  # metric, state, split, method
 
 
-def aggregate(suite: Suite, layout: Layout) -> None:
-    """Write `runs.csv`, `table.csv` and `table.md` from the runs' records.
-
-    Runs that are missing or unreadable are left out (`judge` lists them as findings); a method
-    without any run keeps its row, with n = 0. The columns are described at `run_table` and
-    `method_table`.
-    """
-    runs = read_results(suite, layout)
-    rows = run_table(runs)
-    methods = method_table(runs, rows)
-    _write_csv(layout.runs_csv(suite.name), rows)
-    _write_csv(layout.table_csv(suite.name), methods)
-    write_text(layout.table_md(suite.name), markdown(suite, methods))
+def method_rows(runs: Runs) -> tuple[MethodRow, ...]:
+    """What every method of the suite costs, in the suite's order."""
+    rows = []
+    for method in runs.suite.methods:
+        own = [result for (name, _), result in runs.results.items() if name == method]
+        ranks = [result.rank.effective_mean for result in own if result.rank]
+        rows.append(
+            MethodRow(
+                method=method,
+                n=len(own),
+                effective_rank=_mean(ranks),
+                effective_rank_std=float(np.std(ranks, ddof=1)) if len(ranks) > 1 else None,
+                parameters_trainable=_mean([result.parameters.trainable for result in own]),
+                parameters_kept=_mean([result.parameters.kept for result in own]),
+                train_seconds=_mean([result.cost.train_seconds for result in own]),
+                peak_memory_bytes=max(
+                    (float(result.cost.peak_memory_bytes) for result in own), default=None
+                ),
+                hardware=tuple(dict.fromkeys(map(hardware, own))),
+            )
+        )
+    return tuple(rows)
 
 
 def run_table(runs: Runs) -> pd.DataFrame:
-    """One row a run, in the suite's order.
+    """`runs.csv`: one row a run, in the suite's order.
 
-    Columns: `method`, `seed`; `accuracy` (percent; `pruned` for a gated method, else `unpruned`);
-    `<state>_accuracy` (percent), `<state>_loss` for each state; `sentences` (evaluated);
+    Columns: `method`, `seed`; the headline metric by its name, as it is shown (`accuracy`, percent;
+    `pruned` for a gated method, else `unpruned`); `<state>_<metric>`, as shown, and `<state>_loss`
+    for each state; `sentences` (evaluated);
     `effective_rank` (mean over adapted modules), `initial_rank`; `sum_of_gate_learning_rates`;
     `parameters_total`, `parameters_trainable`, `parameters_head`, `parameters_kept`;
     `train_seconds` (the loop alone), `evaluate_seconds` (a state),
@@ -54,103 +62,164 @@ def run_table(runs: Runs) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [_run_row(result, runs.path(run)) for run, result in runs.results.items()]
-    return pd.DataFrame(rows, columns=RUN_COLUMNS)
+    metrics = [metric.name for metric in runs.task.metrics]
+    columns = [
+        "method", "seed", metrics[0],
+        *(f"{state}_{what}" for state in STATES for what in (*metrics, "loss")),
+        "sentences", "effective_rank", "initial_rank", "sum_of_gate_learning_rates",
+        "parameters_total", "parameters_trainable", "parameters_head", "parameters_kept",
+        "train_seconds", "evaluate_seconds", "sentences_per_second",
+        "peak_memory_bytes", "peak_memory_of", "hardware", "started", "predictions", "run",
+    ]  # fmt: skip
+    measures = {name: runs.measure(name) for name in metrics}
+    rows = [_run_row(runs, run, measures) for run in runs.results]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def method_table(runs: Runs, rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a method, in the suite's order.
+def method_table(
+    runs: Runs, rows: Sequence[MethodRow], estimates: Sequence[Estimate]
+) -> pd.DataFrame:
+    """`table.csv`: one row a method, in the suite's order.
 
-    Columns: `method`, `title`, `family`, `kind`; `n` (runs); `accuracy_mean`, `accuracy_std`
-    (percent; the headline); the same for `unpruned`, `pruned`, `gate_only`;
+    Columns: `method`, `title`, `family`, `kind`; `n` (runs); `<headline>_mean`, `<headline>_std` of
+    the headline metric as it is shown (`accuracy`, percent); the same for `unpruned`, `pruned`,
+    `gate_only`; `<state>_<metric>_mean`, `_std` of further metrics; `<split>_<metric>_mean`, `_std`
+    on further validation splits, in the state that the method is quoted for;
     `effective_rank_mean`, `effective_rank_std`; `parameters_trainable`, `parameters_kept` (means);
     `train_seconds` (mean), `peak_memory_bytes` (largest), `hardware`; `seeds`, `runs` (the records,
     separated by spaces). A standard deviation is that of a sample (n−1), empty for n = 1.
     """
     import pandas as pd
 
+    by_key = by_place(estimates)
+    headline, *more = [metric.name for metric in runs.task.metrics]
     table = []
-    for name, method in runs.suite.methods.items():
-        own = rows[rows["method"] == name]
+    for cost in rows:
+        name, method = cost.method, runs.suite.method(cost.method)
+        quoted = runs.headline_state(name)
         row: dict[str, object] = {
             "method": name, "title": method.title, "family": method.family, "kind": method.kind,
-            "n": len(own),
+            "n": cost.n,
         }  # fmt: skip
-        sources = {"accuracy": "accuracy"} | {state: f"{state}_accuracy" for state in STATES}
-        for quantity, column in (sources | {"effective_rank": "effective_rank"}).items():
-            values = own[column].astype(float)
-            row[f"{quantity}_mean"], row[f"{quantity}_std"] = values.mean(), values.std(ddof=1)
-        for column in ("parameters_trainable", "parameters_kept", "train_seconds"):
-            row[column] = own[column].astype(float).mean()
-        row["peak_memory_bytes"] = own["peak_memory_bytes"].astype(float).max()
-        row["hardware"] = "; ".join(dict.fromkeys(own["hardware"]))
-        row["seeds"] = " ".join(map(str, own["seed"]))
-        row["runs"] = " ".join(own["run"])
+        cells = {headline: by_key.get((headline, quoted, None, name))}
+        cells |= {state: by_key.get((headline, state, None, name)) for state in STATES}
+        for metric in more:
+            cells |= {
+                f"{state}_{metric}": by_key.get((metric, state, None, name)) for state in STATES
+            }
+        for split in runs.further:
+            cells |= {
+                f"{split}_{metric}": by_key.get((metric, quoted, split, name))
+                for metric in (headline, *more)
+            }
+        for column, found in cells.items():
+            row[f"{column}_mean"] = found.mean if found else None
+            row[f"{column}_std"] = found.std if found else None
+        row |= {
+            "effective_rank_mean": cost.effective_rank,
+            "effective_rank_std": cost.effective_rank_std,
+            "parameters_trainable": cost.parameters_trainable,
+            "parameters_kept": cost.parameters_kept,
+            "train_seconds": cost.train_seconds,
+            "peak_memory_bytes": cost.peak_memory_bytes,
+            "hardware": "; ".join(cost.hardware),
+        }
+        own = [run for run in runs.results if run[0] == name]
+        row["seeds"] = " ".join(str(seed) for _, seed in own)
+        row["runs"] = " ".join(map(runs.path, own))
         table.append(row)
     return pd.DataFrame(table)
 
 
-def markdown(suite: Suite, methods: pd.DataFrame) -> str:
-    """`method_table` for people: accuracies in percent as mean ± standard deviation."""
+def markdown(runs: Runs, rows: Sequence[MethodRow], estimates: Sequence[Estimate]) -> str:
+    """`table.md`, for people: the headline metric as mean ± standard deviation."""
     from tabulate import tabulate
 
+    suite, metric, by_key = runs.suite, runs.task.headline, by_place(estimates)
+    unit = f" {metric.unit}" if metric.unit else ""
     header = [
-        "Method", "n", "Accuracy %", "unpruned %", "pruned %", "gate only %", "effective rank",
-        "parameters kept", "training s", "peak memory GiB",
+        "Method", "n", metric.title[:1].upper() + metric.title[1:] + unit, f"unpruned{unit}",
+        f"pruned{unit}", f"gate only{unit}", "effective rank", "parameters kept", "training s",
+        "peak memory GiB",
     ]  # fmt: skip
-    body = [
-        [
-            row["title"],
-            f"{row['n']} of {len(suite.seeds)}",
-            _spread(row, "accuracy", 2),
-            *(_spread(row, state, 2) for state in STATES),
-            _spread(row, "effective_rank", 2),
-            _number(row["parameters_kept"], ",.0f"),
-            _number(row["train_seconds"], ".1f"),
-            _number(row["peak_memory_bytes"] / 2**30, ".2f"),
+    body = []
+    for cost in rows:
+        found = [
+            by_key.get((metric.name, state, None, cost.method))
+            for state in (runs.headline_state(cost.method), *STATES)
         ]
-        for row in methods.to_dict("records")
-    ]
+        memory = cost.peak_memory_bytes
+        body.append(
+            [
+                suite.method(cost.method).title,
+                f"{cost.n} of {len(suite.seeds)}",
+                *(_spread(own and own.mean, own and own.std, _digits(metric)) for own in found),
+                _spread(cost.effective_rank, cost.effective_rank_std, 2),
+                _number(cost.parameters_kept, ",.0f"),
+                _number(cost.train_seconds, ".1f"),
+                _number(memory and memory / 2**30, ".2f"),
+            ]
+        )
     right = ["left", *["right"] * (len(header) - 1)]
     table = tabulate(body, header, tablefmt="github", disable_numparse=True, colalign=right)
+    what = metric.title[:1].upper() + metric.title[1:]
     return (
         f"# {suite.title}\n\n{table}\n\n"
-        "Mean ± sample standard deviation (n−1) over n seeds; a single run has none. Accuracy is "
+        f"Mean ± sample standard deviation (n−1) over n seeds; a single run has none. {what} is "
         "that of the pruned model where a method has gates, else that of the trained one.\n"
     )
 
 
-def _run_row(result: Result, path: str) -> dict[str, object]:
-    states, rank = result.states, result.rank
+def by_place(estimates: Sequence[Estimate]) -> Estimates:
+    """Estimates by where they stand in the tables."""
+    return {(e.metric, e.state, e.split, e.method): e for e in estimates}
+
+
+def _run_row(runs: Runs, run: tuple[str, int], measures: dict[str, Measure]) -> dict[str, object]:
+    result = runs.results[run]
+    rank, quoted = result.rank, runs.headline_state(run[0])
     row: dict[str, object] = {
-        "method": result.method, "seed": result.seed, "accuracy": 100 * result.accuracy,
-        "sentences": states["unpruned"].n,
+        "method": result.method, "seed": result.seed,
+        "sentences": result.states["unpruned"].n,
         "effective_rank": rank.effective_mean if rank else None,
         "initial_rank": rank.initial if rank else None,
         "sum_of_gate_learning_rates": rank.sum_of_learning_rates if rank else None,
         "hardware": hardware(result),
         "started": min(where.started for where in result.provenance.environments.values()),
         "predictions": result.predictions,
-        "run": path,
+        "run": runs.path(run),
     }  # fmt: skip
-    for state, found in states.items():
-        row |= {f"{state}_accuracy": 100 * found.accuracy, f"{state}_loss": found.loss}
+    for state, found in result.states.items():
+        row[f"{state}_loss"] = found.loss
+        for name, measure in measures.items():
+            (row[f"{state}_{name}"],) = measure.values((run[0], state), (run[1],))
+    headline = runs.task.headline.name
+    row[headline] = row[f"{quoted}_{headline}"]
     row |= {f"parameters_{key}": value for key, value in result.parameters.model_dump().items()}
     return row | result.cost.model_dump()
 
 
-def _spread(row: dict[str, object], quantity: str, digits: int) -> str:
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _digits(metric: Metric) -> int:
+    return 2 if metric.scale == 100 else 3
+
+
+def _spread(mean: float | None, std: float | None, digits: int) -> str:
     """'94.51 ± 0.34', '94.51' without a deviation, '—' without a mean."""
-    mean, std = row[f"{quantity}_mean"], row[f"{quantity}_std"]
-    if mean != mean:  # NaN
+    if mean is None:
         return MISSING
-    return f"{mean:.{digits}f}" + ("" if std != std else f" ± {std:.{digits}f}")
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
-def _number(value: float, form: str) -> str:
-    return MISSING if value != value else format(value, form)
+def _number(value: float | None, form: str) -> str:
+    return MISSING if value is None else format(value, form)
 
 
-def _write_csv(path, frame: pd.DataFrame) -> None:
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+def aggregate(suite: Suite, layout: Layout) -> None:
+    """The old place of `wsa.evidence.aggregate.aggregate`; goes when nobody calls it."""
+    from wsa.evidence.aggregate import aggregate
+
+    aggregate(suite, layout)

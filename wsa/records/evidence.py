@@ -1,8 +1,8 @@
 """The files the evidence leaves behind, typed and versioned.
 
 Metrics here are as a page shows them: times the metric's scale (`wsa.task.Metric`), an accuracy in
-percent and a difference of accuracies in points; `unit` says so wherever it depends on the claim. Paths of runs are
-relative to the suite's folder of results: `runs/<method>/seed-<k>/result.json`.
+percent and a difference of accuracies in points; `unit` says so wherever it depends on the claim.
+Paths of runs are relative to the suite's folder of results: `runs/<method>/seed-<k>/result.json`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class Interval(Record):
 
     low: float
     high: float
+
+    def reflected(self, about: float) -> Interval:
+        """That of `about` minus the number."""
+        return Interval(low=about - self.high, high=about - self.low)
 
 
 class Estimate(Record):
@@ -70,14 +74,19 @@ class PairComparison(Record):
     state_b: State
     seeds: tuple[int, ...] = Field(description="that both have")
     sentences: int
-    difference: float = Field(description="mean headline metric of a minus that of b")
+    difference: float = Field(
+        description="mean headline metric of a minus that of b, whether more of it is better or less"
+    )
     interval: Interval | None = Field(
         description="for other seeds and other sentences; null for n = 1"
     )
     p: float | None = Field(description="two-sided, that the difference is zero; same model")
     seed_share: float | None = Field(description="of the difference's variance, due to seeds")
     differing_sentences: int = Field(description="sentences on which a and b differ on average")
-    disagreement: Percent = Field(description="sentences on which they differ, mean over seeds")
+    disagreement: Percent | None = Field(
+        description="sentences that they classify differently, mean over seeds; null where the "
+        "label is a number"
+    )
     bootstrap: Interval | None = Field(
         description="two-way paired bootstrap over seeds × sentences, percentiles. Shown beside; "
         "no verdict rests on it: the calibration says why"
@@ -86,9 +95,32 @@ class PairComparison(Record):
         description="that a beats b with one other seed on other sentences; ties count half"
     )
     probability_interval: Interval | None
-    mcnemar: tuple[McNemar, ...]
+    mcnemar: tuple[McNemar, ...] = Field(description="empty where the label is a number")
     rank_test: str = Field(description="Mann–Whitney over seeds, or why it is not given")
     rank_p: float | None
+
+    def turned(self) -> PairComparison:
+        """The same, b against a."""
+        likely = self.probability_of_outperforming
+        changes = {
+            "method_a": self.method_b, "state_a": self.state_b,
+            "method_b": self.method_a, "state_b": self.state_a,
+            "difference": 0 - self.difference,
+            "interval": self.interval and self.interval.reflected(0),
+            "bootstrap": self.bootstrap and self.bootstrap.reflected(0),
+            "probability_of_outperforming": None if likely is None else 1 - likely,
+            "probability_interval": self.probability_interval
+            and self.probability_interval.reflected(1),
+            "mcnemar": tuple(
+                test.model_copy(
+                    update={
+                        "only_a_right": test.only_b_right, "only_b_right": test.only_a_right
+                    }
+                )
+                for test in self.mcnemar
+            ),
+        }  # fmt: skip
+        return self.model_copy(update=changes)
 
 
 class Judgement(Record):
@@ -101,7 +133,10 @@ class Judgement(Record):
     sentence: str = Field(description="the verdict in plain words")
     estimate: float | None
     interval: Interval | None
-    unit: Literal["percent", "points", "directions", "ratio", "seconds"]
+    unit: str = Field(
+        description="percent, points, directions, ratio, seconds; of another metric its own, which "
+        "may be none"
+    )
     test: str
     p: float | None
     p_adjusted: float | None = Field(

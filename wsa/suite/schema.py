@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
+from wsa.evidence.claims import Claim
 from wsa.files import sha256_json
-from wsa.suite.strict import Many, Strict, Text
+from wsa.suite.strict import Many, Name, Strict, Text
 from wsa.task import NUMBER, Task, check_metrics, task
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -147,7 +147,9 @@ class DataSpec(Strict):
         Splits()
     )
     text: Many[Text] = Field(
-        default=("sentence",), min_length=1, max_length=2,
+        default=("sentence",),
+        min_length=1,
+        max_length=2,
         description="the columns that hold the text: one, or those of a pair",
     )
     label: Text = Field(default="label", description="the column that holds the label")
@@ -159,7 +161,9 @@ class DataSpec(Strict):
         default=(), description="what is reported, the headline first (wsa/task.py has them all)"
     )
     max_length: int | None = Field(
-        default=None, gt=4, lt=2**31,
+        default=None,
+        gt=4,
+        lt=2**31,
         description="tokens, special tokens included, unless the protocol says otherwise",
     )
     size: DataSize | None = Field(
@@ -226,7 +230,9 @@ class Protocol(Strict):
     )
     window_batches: int = Field(default=50, gt=0, description="batches in a window")
     max_length: int | None = Field(
-        default=None, gt=4, lt=2**31,
+        default=None,
+        gt=4,
+        lt=2**31,
         description="tokens, special tokens included; default: the data set's",
     )
     schedule: Literal["linear", "constant"]
@@ -310,96 +316,7 @@ class Method(Strict):
         return bool(self.adapter) and self.adapter.get("peft_type") in ("SPECTRAL", "WSA")
 
 
-# --- claims --------------------------------------------------------------------------------------
-
-State = Literal["unpruned", "pruned"]
-
-
-class _Claim(Strict):
-    id: Name
-    sentence: str = Field(description="the claim in its author's words")
-    source: str
-    note: str = Field(default="", description="how the sentence was read, where it leaves it open")
-
-
-def _low_below_high(claim: Any) -> Any:
-    if claim.low > claim.high:
-        raise ValueError(f"low ({claim.low:g}) is above high ({claim.high:g})")
-    return claim
-
-
-class ValueClaim(_Claim):
-    """The headline metric of `method` is about `expected` (percent), within `margin` points.
-
-    Judged once in each of `states`; a method without gates has only the state `unpruned`.
-    """
-
-    kind: Literal["value"]
-    method: Name
-    states: Many[State] = Field(default=("unpruned",), min_length=1)
-    expected: Percent
-    margin: Annotated[float, Field(gt=0)]
-
-
-class OrderClaim(_Claim):
-    """`better` has a better headline metric than `worse`, judged once in each of `states`."""
-
-    kind: Literal["order"]
-    better: Name
-    worse: Name
-    states: Many[State] = Field(default=("unpruned",), min_length=1)
-
-
-class IntervalClaim(_Claim):
-    """A quantity of `method` lies between `low` and `high`."""
-
-    kind: Literal["interval"]
-    method: Name
-    quantity: Literal["effective_rank"]
-    low: float
-    high: float
-
-    _ordered = model_validator(mode="after")(_low_below_high)
-
-
-class RatioClaim(_Claim):
-    """A quantity of `method`, divided by that of `reference`, lies between `low` and `high`.
-
-    `parameters_kept` counts the adapter's parameters, without the head, which is the same in every
-    method. `inference_seconds` is that of the merged model; its reference `base` is the
-    pretrained model without an adapter.
-    """
-
-    kind: Literal["ratio"]
-    quantity: Literal["parameters_kept", "inference_seconds"]
-    method: Name
-    reference: Name
-    low: float = 0.0
-    high: float
-
-    _ordered = model_validator(mode="after")(_low_below_high)
-
-    @model_validator(mode="after")
-    def _base_has_no_parameters(self) -> RatioClaim:
-        if self.reference == "base" and self.quantity != "inference_seconds":
-            raise ValueError("only inference_seconds can be compared with 'base'")
-        return self
-
-
-class BudgetClaim(_Claim):
-    """All runs of `methods` together take at most `limit` seconds on `hardware`."""
-
-    kind: Literal["budget"]
-    quantity: Literal["total_seconds"]
-    limit: Annotated[float, Field(gt=0)]
-    hardware: str = Field(description="part of the accelerator's name, such as 'RTX A6000'")
-    methods: Many[Name] = Field(default=(), description="default: every method of the suite")
-
-
-Claim = Annotated[
-    ValueClaim | OrderClaim | IntervalClaim | RatioClaim | BudgetClaim,
-    Field(discriminator="kind"),
-]
+# --- claims (wsa/evidence/claims has the kinds) ------------------------------------------------
 
 
 class Published(Strict):
@@ -464,16 +381,16 @@ class Suite(Strict):
             if claim.id in seen:
                 raise ValueError(f"claim '{claim.id}' is named twice")
             seen.add(claim.id)
-            names = list(getattr(claim, "methods", ()))
-            for key in ("method", "better", "worse", "reference"):
-                named = getattr(claim, key, None)
-                names += [named] if named not in (None, "base") else []
-            for name in names:
+            for name in claim.methods_named():
                 if name not in self.methods:
                     raise ValueError(
                         f"claim '{claim.id}': unknown method '{name}', "
                         + did_you_mean(name, self.methods)
                     )
+            try:
+                claim.check(self.data.task)
+            except ValueError as error:
+                raise ValueError(f"claim '{claim.id}': {error}") from None
         for number in self.published:
             if number.row is not None and number.row not in self.methods:
                 raise ValueError(

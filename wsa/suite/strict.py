@@ -20,6 +20,7 @@ class Strict(BaseModel):
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(strict=False)]  # a list in YAML, and nothing else
 Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 
 # pydantic's names of faults in plain words; its other messages are plain already
 _PLAIN = {
