@@ -8,13 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from tests.helpers.results import make_results, make_suite
 from tests.leaderboard.conftest import HOSTILE, SENTENCES, SWEPT
+from tests.leaderboard.page import Page
 from wsa.errors import InputError
 from wsa.evidence.tables import aggregate
 from wsa.evidence.verdicts import judge
@@ -22,39 +22,6 @@ from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.suite.schema import Suite
 from wsa.suite.strict import check
-
-
-class Page(HTMLParser):
-    """Links, identifiers, tags and text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.tags: set[str] = set()
-        self.rows: list[list[str]] = []
-        self._cell = False
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.tags.add(tag)
-        self.links += [values[key] for key in ("href", "src") if values.get(key)]
-        if values.get("id"):
-            self.ids.append(values["id"])
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th") and self.rows:
-            self.rows[-1].append("")
-            self._cell = True
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th", "tr", "table"):
-            self._cell = False
-
-    def handle_data(self, data):
-        if self._cell:
-            self.rows[-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +65,7 @@ def test_the_leaderboard_shows_what_the_records_say(site, pages):
     accuracies = []
     for seed in suite.seeds:
         record = json.loads(layout.run(suite.name, "full", seed).result.read_text())
-        accuracies.append(100 * record["states"]["unpruned"]["accuracy"])
+        accuracies.append(100 * record["states"]["unpruned"]["metrics"]["accuracy"])
     mean = sum(accuracies) / 3
     std = (sum((a - mean) ** 2 for a in accuracies) / 2) ** 0.5
     page = pages[layout.suite_page(suite.name).resolve()]
@@ -179,7 +146,8 @@ def test_latex_is_escaped_and_whole(site):
 
 def test_downloads_are_the_tables_themselves(site):
     for name in (
-        "table.csv", "table.md", "runs.csv", "comparisons.csv", "claims.json", "thresholds.json",
+        "table.csv", "table.md", "runs.csv", "comparisons.csv", "tables.json", "claims.json",
+        "thresholds.json",
     ):  # fmt: skip
         copy = site.folder / "tiny/downloads" / name
         assert copy.read_bytes() == (site.layout.suite("tiny") / name).read_bytes()
@@ -270,7 +238,7 @@ def test_differences_from_the_baseline(readings):
         return [json.loads(file.read_text()) for file in files]
 
     def mean(method, state):
-        return sum(100 * r["states"][state]["accuracy"] for r in results(method)) / 3
+        return sum(100 * r["states"][state]["metrics"]["accuracy"] for r in results(method)) / 3
 
     def signed(value):
         return f"{value:+.2f}".replace("-", "−")
