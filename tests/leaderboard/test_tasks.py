@@ -142,7 +142,8 @@ def test_a_wrong_pair_is_shown_with_both_texts_and_what_was_said(pairs):
 
 
 def test_further_splits_stand_apart_on_a_run_s_page(pairs):
-    page, table = pairs.page("runs/lora/seed-3.html"), pairs.said("lora", 3, "unpruned", "mismatched")
+    table = pairs.said("lora", 3, "unpruned", "mismatched")
+    page = pairs.page("runs/lora/seed-3.html")
     _, row = page.table("another validation split, mismatched")
     expected = [f"{score(table['label'], table['said']):.2f}"
                 for score in (percent(accuracy_score), macro_f1)]  # fmt: skip
