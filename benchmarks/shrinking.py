@@ -34,19 +34,19 @@ from benchmarks.timing import arguments, report, table
 class LateTerm(Loop):
     """λ is zero for the first quarter of the steps."""
 
-    def _train_step(self, checkpoints: Checkpoints) -> None:
+    def train_step(self, checkpoints: Checkpoints) -> None:
         warm = self.step >= len(self.batches) // 4
         self.tuner.peft_config["default"].l1 = self.method.adapter["l1"] if warm else 0.0
-        super()._train_step(checkpoints)
+        super().train_step(checkpoints)
 
 
 class ProximalStep(Loop):
     """The proximal operator of strength·|g| after each step; `l1` is the strength."""
 
-    def _train_step(self, checkpoints: Checkpoints) -> None:
+    def train_step(self, checkpoints: Checkpoints) -> None:
         self.tuner.peft_config["default"].l1 = 0.0
         way = self.method.adapter["l1"] * self.gate_rate * float(self.rate[self.step])
-        super()._train_step(checkpoints)
+        super().train_step(checkpoints)
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 if is_gate(name):

@@ -14,10 +14,10 @@ def finished_runs(tmp_path_factory):
     """
     from tests.helpers.project import SUITE, make_project
     from wsa.layout import Layout
-    from wsa.learning.tokens import tokenise
     from wsa.sources import fetch_data, fetch_model
     from wsa.stages.evaluate import evaluate
     from wsa.stages.prune import prune
+    from wsa.stages.tokenise import tokenise
     from wsa.stages.train import train
     from wsa.suite.load import load_suite
 

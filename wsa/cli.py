@@ -6,6 +6,7 @@ Each command imports its stage only when it runs, so that `wsa --help` answers a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -35,14 +36,14 @@ def _fetch_data(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _tokenise(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.learning.tokens import tokenise
+    from wsa.stages.tokenise import tokenise
     from wsa.suite.load import load_data, load_model
 
     tokenise(load_model(args.model, layout.config), load_data(args.data, layout.config), layout)
 
 
 def _factors(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.adapters.factors import build_factor_index
+    from wsa.stages.factors import build_factor_index
     from wsa.suite.load import load_model
 
     build_factor_index(load_model(args.model, layout.config), args.rank, layout)
@@ -57,11 +58,11 @@ def _check(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
-    with _alone(args, layout), leased_device():
+    suite = _suite(args, layout)
+    with _alone(suite, args, layout), leased_device():
         from wsa.machine.estimates import check_gpu_memory, free_gpu
         from wsa.stages.train import train
 
-        suite = _suite(args, layout)
         check_gpu_memory(suite, [args.method], layout, free_gpu())
         train(suite, args.method, args.seed, layout, args.checkpoint_seconds)
 
@@ -69,19 +70,22 @@ def _train(args: argparse.Namespace, layout: Layout) -> None:
 def _prune(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.stages.prune import prune
 
-    with _alone(args, layout):
-        pruning = prune(_suite(args, layout), args.method, args.seed, layout)
+    suite = _suite(args, layout)
+    with _alone(suite, args, layout, trained=True):
+        pruning = prune(suite, args.method, args.seed, layout)
     rank = pruning.rank
     print(f"effective rank {rank.effective_mean:.2f} of {rank.initial} (|g| ≥ {rank.threshold})")
 
 
 def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
-    with _alone(args, layout), leased_device():
+    suite = _suite(args, layout)
+    with _alone(suite, args, layout, trained=True), leased_device():
         from wsa.stages.evaluate import evaluate
 
-        result = evaluate(_suite(args, layout), args.method, args.seed, layout)
+        result = evaluate(suite, args.method, args.seed, layout)
     for name, state in result.states.items():
-        print(f"{name}: accuracy {100 * state.accuracy:.2f} % of {state.n}")
+        found = ", ".join(f"{metric} {value:.4f}" for metric, value in state.metrics.items())
+        print(f"{name}: {found} ({state.n} sentences)")
 
 
 def _inference(args: argparse.Namespace, layout: Layout) -> None:
@@ -95,11 +99,13 @@ def _thresholds(args: argparse.Namespace, layout: Layout) -> None:
     with leased_device():
         from wsa.stages.thresholds import sweep_thresholds
 
-        points = sweep_thresholds(_suite(args, layout), layout).points
+        suite = _suite(args, layout)
+        points = sweep_thresholds(suite, layout).points
+    metric = suite.data.task.headline.name
     for point in points:
         print(
             f"{point.method:24} τ = {point.threshold:<6g} effective rank "
-            f"{point.effective_rank:5.2f}, accuracy {100 * point.accuracy:.2f} %"
+            f"{point.effective_rank:5.2f}, {metric} {point.value:.4f}"
         )
 
 
@@ -192,11 +198,22 @@ def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     write_schemas(args.folder)
 
 
-def _alone(args: argparse.Namespace, layout: Layout):
-    """The lock of the run that a stage writes."""
+def _alone(suite, args: argparse.Namespace, layout: Layout, *, trained: bool = False):
+    """The lock of the run that a stage writes; a mistyped run leaves no folder behind.
+
+    Args:
+        trained: whether the stage goes on from the run's training.
+
+    Raises:
+        InputError: the suite has no such method.
+    """
     from wsa.machine.processes import alone
 
-    return alone(layout.run(args.suite, args.method, args.seed).folder)
+    suite.method(args.method)
+    files = layout.run(suite.name, args.method, args.seed)
+    if trained and not files.training.exists():
+        return contextlib.nullcontext()  # nothing is there to write to: the stage says so
+    return alone(files.folder)
 
 
 def _suite(args: argparse.Namespace, layout: Layout):
@@ -213,7 +230,7 @@ def _seeds(args: argparse.Namespace) -> list[int] | None:
     except ValueError:
         raise InputError(
             "should be whole numbers with commas between them", key="--seeds", value=args.seeds,
-            remedy="--seeds 0,1,2",
+            remedy="--seeds 0,1,2 (snakemake's --config takes brackets: seeds=[0,1,2])",
         ) from None  # fmt: skip
 
 
@@ -256,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def stage(name: str, command: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
         sub = stages.add_parser(name, help=text, description=text)
-        kinds = {"seed": seed, "rank": _number(int, 1), "folder": Path}
+        kinds = {"seed": seed, "rank": int, "folder": Path}
         for argument in arguments:
             sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name == "site":

@@ -24,7 +24,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The content is flushed to disk before the rename, so that a crash leaves the old file or the
     new one, never a part. On an error the temporary file is removed and `path` is untouched.
     """
-    path = Path(path)
+    path = _named(path)
+    if path.is_dir():
+        raise InputError("is a folder", file=path, remedy="name a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -92,7 +94,7 @@ def check_files(folder: Path, hashes: dict[str, str], remake: Path) -> None:
 @contextlib.contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
     """A temporary folder beside `path` that replaces it when the block ends well."""
-    path = Path(path)
+    path = _named(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -108,6 +110,14 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _named(path: Path | str) -> Path:
+    """`path`; InputError unless it ends in a name: what is written takes its place as a whole."""
+    path = Path(path)
+    if path.name in ("", ".."):
+        raise InputError("ends in no name, so nothing can be written there", file=path)
+    return path
 
 
 def remove_leftovers(folder: Path, keep: str | None = None) -> None:
@@ -141,7 +151,7 @@ def _full_disk_told(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_full_disk(error):
+        if not is_full_disk(error):
             raise
         raise InputError(
             "the disk is full; what was there before is untouched", file=path,
@@ -149,7 +159,8 @@ def _full_disk_told(path: Path) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _is_full_disk(error: BaseException | None) -> bool:
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error says that the disk is full, in whatever way."""
     full = (errno.ENOSPC, errno.EDQUOT)
     while error is not None:
         # safetensors gives no errno, only its text

@@ -17,14 +17,15 @@ from pathlib import Path
 _ROOT = Path(__file__).parent
 
 # stage → what decides its numbers, below the package
+_LEARNING = ("adapters", "learning", "suite/defaults.py", "stages/session.py")
 DECIDES = {
     "tokenise": ("learning/tokens.py", "stages/tokenise.py"),
     "factors": ("adapters/factors.py", "stages/factors.py"),
-    "train": ("adapters", "learning", "stages/train.py"),
-    "prune": ("adapters", "stages/prune.py"),
-    "evaluate": ("adapters", "learning", "stages/evaluate.py"),
-    "inference": ("adapters", "learning", "stages/inference.py"),
-    "thresholds": ("adapters", "learning", "stages/thresholds.py"),
+    "train": (*_LEARNING, "stages/train.py"),
+    "prune": ("adapters", "suite/defaults.py", "stages/prune.py"),
+    "evaluate": (*_LEARNING, "stages/evaluate.py"),
+    "inference": (*_LEARNING, "stages/inference.py"),
+    "thresholds": (*_LEARNING, "stages/thresholds.py"),
     # what makes tables and pages moves no run: these are for the workflow alone
     "aggregate": ("evidence", "records", "task.py"),
     "across": ("evidence", "records", "task.py"),

@@ -71,6 +71,13 @@ class Layout:
     results: Path = Path("results")
     site: Path = Path("site")
 
+    # --- what people write ---
+    def suite_file(self, suite: str) -> Path:
+        return self.config / "suites" / f"{suite}.yaml"
+
+    def model_file(self, model: str) -> Path:
+        return self.config / "models" / f"{model}.yaml"
+
     # --- fetched and derived inputs ---
     def model(self, model: str) -> Path:
         """A model folder as transformers reads it, with `source.json` beside the weights."""

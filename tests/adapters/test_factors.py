@@ -7,9 +7,10 @@ import pytest
 import safetensors.torch
 import scipy.linalg
 import torch
-from wsa.adapters.factors import FactorCache, build_factor_index, truncated_svd
+from wsa.adapters.factors import ALGORITHM, FactorCache, truncated_svd
 from wsa.errors import InputError
 from wsa.layout import Layout
+from wsa.stages.factors import build_factor_index
 from wsa.suite.schema import ModelSpec
 
 
@@ -93,7 +94,7 @@ def test_key_changes_with_every_component(monkeypatch):
         FactorCache.key(weight.view(torch.int32), 2),
     ]
     for fact in ("algorithm", "version", "compute_dtype", "sign_rule"):
-        monkeypatch.setitem(__import__("wsa.adapters.factors").factors.ALGORITHM, fact, "another")
+        monkeypatch.setitem(ALGORITHM, fact, "another")
         keys.append(FactorCache.key(weight, 2))
     assert len(set(keys)) == len(keys)
 

@@ -1,6 +1,7 @@
 """Pruning in a saved adapter and in a model: the same, and what was computed by hand."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.helpers.peft_models import (
     language_model,
     logits,
     spectral_layers,
+    train,
     with_gates,
 )
 from wsa.adapters import SpectralConfig, WSAConfig
@@ -89,6 +91,26 @@ def test_a_wanted_mean_rank_keeps_the_largest_gates_of_all_modules(bert_folder):
     assert ranks.effective == {n: sum(float(g) in kept for g in v.abs()) for n, v in gates.items()}
     assert len(set(ranks.effective.values())) > 1
     assert wsa.prune(model, target_rank=1.5).effective_mean == 1.5
+
+
+def test_gates_that_got_nowhere_are_told_with_what_to_do(bert_folder):
+    """One learning rate for all: AdamW moves a gate by that much a step, from 1 towards 0.05."""
+    model = train(get_peft_model(classifier(bert_folder), classification()), steps=20, rate=1e-3)
+    with pytest.warns(UserWarning, match=r"nothing is pruned.*wsa\.parameter_groups"):
+        ranks = wsa.prune(model)
+    assert ranks.effective == ranks.initial
+
+
+@pytest.mark.parametrize("gate", ["direction", "singular_value"])
+def test_gates_that_moved_are_not_warned_of(gate, bert_folder):
+    model = get_peft_model(classifier(bert_folder), classification(gate=gate))
+    for layer in spectral_layers(model).values():
+        layer.spectral_gate["default"].data.copy_(torch.tensor([1.0, 0.9, 0.4, 0.9]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert wsa.prune(model).effective_mean == 4  # by their own learning, not for want of it
+        assert wsa.prune(model, 0.5).effective_mean == 3
+        assert wsa.prune(model).effective_mean == 3  # those that are left were far from 0
 
 
 def test_an_impossible_mean_rank_is_refused(bert_folder):

@@ -1,15 +1,17 @@
 """What the README shows, run as it stands, and what it promises about transformers' Trainer."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import wsa
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from tests.helpers.tiny import make_tiny_gpt2
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
 SENTENCES = ["the film is wonderful and moving", "the script is dreadful and boring"] * 8
 
@@ -32,60 +34,30 @@ def test_importing_the_package_imports_nothing_heavy():
         _ = wsa.prun
 
 
-def test_the_readme_example(folder, tmp_path, monkeypatch):
+def test_the_readme_example_prunes(folder, tmp_path, monkeypatch):
+    """Run as it is typed, with a model and sentences for the names it leaves to the reader."""
+    page = (Path(__file__).parents[2] / "README.md").read_text()
+    section = page.partition("## Use the adapters elsewhere")[2]
+    (example,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = [tokenizer(sentence)["input_ids"] for sentence in SENTENCES]
+    shortest = min(map(len, rows))  # so that nothing must be padded
+    dataset = [{"input_ids": row[:shortest], "labels": row[:shortest]} for row in rows]
     monkeypatch.chdir(tmp_path)
-    base_model, sentences = str(folder), SENTENCES
-    # --- README: from here
-    import torch
-    import wsa
-    from peft import PeftModel, get_peft_model
-    from transformers import (
-        AutoModelForCausalLM,
-        AutoTokenizer,
-        DataCollatorForLanguageModeling,
-        Trainer,
-        TrainingArguments,
-    )
-
-    tokenizer = AutoTokenizer.from_pretrained(base_model)
-    model = AutoModelForCausalLM.from_pretrained(base_model)
-    model = get_peft_model(
-        model, wsa.WSAConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
-
-    steps = 40
-    groups = wsa.parameter_groups(model, learning_rate=1e-2, gate_learning_rate=6 / steps)
-    trainer = Trainer(
-        model,
-        TrainingArguments("checkpoints", max_steps=steps, save_strategy="no", report_to="none"),
-        train_dataset=[tokenizer(sentence) for sentence in sentences],
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
-        optimizers=(torch.optim.AdamW(groups), None),
-    )
-    trainer.train()  # the ℓ1 term of the gates is in the model's loss
-
-    print(wsa.effective_rank(model))  # module → directions still in use
-    wsa.prune(model)  # drops the others
-    model.save_pretrained("adapter")
-
-    model = AutoModelForCausalLM.from_pretrained(base_model)
-    model = PeftModel.from_pretrained(model, "adapter")  # every module at its own rank
-    wsa.export(model, "lora")  # an ordinary LoRA adapter, for whoever has no wsa
-    model = model.merge_and_unload()  # a plain model
-    # --- README: to here
-    ranks = wsa.effective_rank(
-        PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_model), "adapter")
-    )
+    names = {"model": AutoModelForCausalLM.from_pretrained(folder), "dataset": dataset}
+    exec(compile(example, "README.md", "exec"), names)
+    again = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), "adapter")
+    ranks = wsa.effective_rank(again)
     assert 0 < sum(ranks.values()) < 16 * len(ranks) and len(set(ranks.values())) > 1
-    inputs = tokenizer(sentences[:2], return_tensors="pt", padding=True)
+    lora = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), "as-lora")
+    inputs = torch.tensor([row["input_ids"] for row in dataset])
     losses = []
-    lora = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_model), "lora")
-    for candidate in (AutoModelForCausalLM.from_pretrained(base_model), model, lora):
+    for candidate in (AutoModelForCausalLM.from_pretrained(folder), names["model"], again, lora):
         with torch.no_grad():
-            losses.append(candidate.eval()(**inputs, labels=inputs["input_ids"]).loss.item())
-    before, merged, as_lora = losses
+            losses.append(candidate.eval()(input_ids=inputs, labels=inputs).loss.item())
+    before, merged, *others = losses
     assert merged < before - 0.5
-    assert as_lora == pytest.approx(merged, abs=1e-5)
+    assert others == pytest.approx([merged, merged], abs=1e-5)
 
 
 def language_model(folder):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import re
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -158,6 +162,77 @@ def test_every_fault_of_an_archive_is_named(archive, tmp_path, what, message):
         check_bundle(path)
     assert message in str(caught.value) and str(path) in str(caught.value)
     assert not (tmp_path.parent / "outside.txt").exists()
+
+
+def sealed(members: dict[str, bytes]) -> dict[str, bytes]:
+    """The members with hashes that fit, as whoever changes one can write them."""
+    members = dict(members)
+    graph = json.loads(members[METADATA])
+    known = {entity["@id"] for entity in graph["@graph"]}
+    for name in members.keys() - known - {MANIFEST, METADATA}:
+        graph["@graph"].append({"@id": name, "@type": "File"})
+        root = next(entity for entity in graph["@graph"] if entity["@id"] == "./")
+        root["hasPart"].append({"@id": name})
+    members[METADATA] = json.dumps(graph).encode()
+    names = sorted(members.keys() - {MANIFEST})
+    lines = [f"{hashlib.sha256(members[name]).hexdigest()}  {name}\n" for name in names]
+    return members | {MANIFEST: "".join(lines).encode()}
+
+
+def without(members: dict[str, bytes], start: str) -> dict[str, bytes]:
+    return {name: content for name, content in members.items() if not name.startswith(start)}
+
+
+PAGE = "site/tiny/index.html"
+FORGED = {
+    "no suite": (
+        lambda m: without(m, "config/suites/"), "holds results of a suite that it does not hold"),
+    "no results": (lambda m: without(m, "results/"), "holds the results of 0 suites"),
+    "two suites": (lambda m: m | {"results/b/a.txt": b""}, "holds the results of 2 suites"),
+    "a run less": (
+        lambda m: without(m, "results/tiny/runs/lora/seed-1/"), "lacks the run of lora with seed"),
+    "another page": (
+        lambda m: m | {PAGE: m[PAGE].replace(b"Tiny", b"Huge")}, f"{PAGE} is not what the records"),
+    "a page more": (lambda m: m | {"site/a.html": b"a"}, "site/a.html is no page of this suite"),
+    "a page less": (lambda m: without(m, PAGE), f"{PAGE} is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_an_archive_whose_hashes_fit_is_checked_all_the_same(archive, tmp_path, what):
+    assert check_bundle(rewrite(tmp_path / "same.zip", sealed(contents(archive))))
+    forge, message = FORGED[what]
+    path = rewrite(tmp_path / "tiny.zip", sealed(forge(contents(archive))))
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        check_bundle(path)
+    assert str(caught.value).startswith(f"{path}: ") and "/wsa-bundle-" not in str(caught.value)
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(archive, tmp_path, monkeypatch):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in "abcd":
+            file.writestr(name, bytes(10**7))
+    with pytest.raises(InputError, match="would unpack to 40 MB, more than 100 times its own size"):
+        unpack(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match="its disk has 0 MB free") as caught:
+        unpack(archive, tmp_path / "out")
+    assert str(archive) not in str(caught.value)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_full_disk_is_not_blamed_on_the_archive(archive, tmp_path, monkeypatch):
+    """One that fills up while the archive is unpacked."""
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
+    with pytest.raises(InputError, match="the disk is full, so the archive cannot be unpacked"):
+        unpack(archive, tmp_path / "out")
 
 
 def test_a_link_in_an_archive_is_refused(archive, tmp_path):

@@ -12,15 +12,16 @@ import sys
 import pytest
 from tests.helpers.damage import DAMAGES, flipped, spoil
 from tests.helpers.project import METHODS, edit_yaml, environment
+from wsa.adapters.factors import FactorCache
 from wsa.cli import main
 from wsa.errors import InputError
 from wsa.evidence.runs import read_runs
-from wsa.learning.tokens import tokenise
 from wsa.records.predictions import read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Pruning, Result, Training
 from wsa.stages.evaluate import evaluate
 from wsa.stages.prune import prune
+from wsa.stages.tokenise import tokenise
 from wsa.stages.train import train
 from wsa.suite.load import load_suite
 
@@ -83,6 +84,17 @@ def test_damaged_factors_are_named_and_decomposed_again(project, suite, layout, 
         assert f"{path}: damaged" in printed
     prune(suite, "wsa", 0, layout)
     assert evaluate(suite, "wsa", 0, layout).predictions == before.predictions
+
+
+def test_damaged_factors_beside_a_training_are_told_with_a_whole_command(layout):
+    cache = FactorCache(layout.factors)
+    for path in layout.factors.glob("*.safetensors"):
+        spoil(path, "truncated")
+        for index in (None, layout.factor_index("tiny", 4)):
+            with pytest.raises(InputError) as caught:
+                cache.digest([path.stem], index)
+            command = f"-R {index}" if index else "wsa factors MODEL RANK, with the model's name"
+            assert command in str(caught.value)
 
 
 def test_no_flipped_byte_of_the_predictions_is_ever_used(project, suite, layout):

@@ -41,7 +41,7 @@ def test_published_numbers_carry_method_protocol_and_source():
           "methods": ["wsaa"]}, "did you mean 'wsa'"),
         ({"kind": "ratio", "quantity": "parameters_kept", "method": "wsa", "reference": "base",
           "high": 1}, "only inference_seconds"),
-        ({"kind": "value", "method": "wsa", "expected": 940, "margin": 1}, "accuracy is from 0 to 100 %"),
+        ({"kind": "value", "method": "wsa", "expected": 940, "margin": 1}, "from 0 to 100 %"),
     ],
 )  # fmt: skip
 def test_a_claim_that_cannot_be_judged_is_refused(changes, message):

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import statistics
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 from tests.evidence.conftest import ACCURACY
 from tests.helpers.results import make_results, make_suite
 from wsa.evidence.aggregate import aggregate
+from wsa.leaderboard.formats import latex
 
 
 def _records(layout, suite, method):
@@ -70,6 +72,30 @@ def test_people_read_mean_and_deviation(results, suite):
     accuracies = [100 * r["headline"] for r in _records(results, suite, "wsa")]
     shown = f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f}"
     assert shown in results.table_md(suite.name).read_text()
+
+
+def test_titles_stay_in_their_cells(results, suite):
+    titles = {
+        "full": "a|b \\ c\nd", "lora": "=cmd()", "wsa": "-1", "majority": "+x", "head_only": "'q",
+    }  # fmt: skip
+    methods = {
+        name: method.model_copy(update={"title": titles.get(name, method.title)})
+        for name, method in suite.methods.items()
+    }
+    aggregate(suite.model_copy(update={"methods": methods, "title": "T\n| x"}), results)
+    lines = results.table_md(suite.name).read_text().splitlines()
+    assert lines[0] == "# T \\| x"
+    cells = {re.sub(r"\\.", "", line).count("|") for line in lines if line.startswith("|")}
+    assert len(cells) == 1
+    assert any(line.startswith("| a\\|b \\\\ c d ") for line in lines)
+    with results.table_csv(suite.name).open(newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows["lora"]["title"] == "'=cmd()" and rows["wsa"]["title"] == "'-1"
+    assert rows["full"]["title"] == titles["full"]
+    for row in rows.values():
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row.values())
+    assert latex(titles["full"]) == r"a\textbar{}b \textbackslash{} c d"
+    assert latex("[1]*") == "{[}1]{*}"
 
 
 def test_same_runs_same_bytes(results, suite):

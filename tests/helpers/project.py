@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 from tests.helpers.tiny import make_tiny_bert, make_tiny_deberta, write_tsv_data
-from wsa.adapters.factors import build_factor_index
 from wsa.layout import Layout
-from wsa.learning.tokens import tokenise
 from wsa.sources import fetch_data, fetch_model
+from wsa.stages.factors import build_factor_index
+from wsa.stages.tokenise import tokenise
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Suite
 

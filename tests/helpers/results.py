@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.special import logsumexp
 from wsa.files import atomic_path, sha256_file, sha256_json
 from wsa.layout import Layout
-from wsa.records.predictions import STATES, logits_of, table_of, write_predictions
+from wsa.records.predictions import STATES, table_of, write_predictions
 from wsa.records.record import write_record
 from wsa.records.run import (
     Cost,
@@ -47,7 +47,7 @@ def make_suite(
     seeds: Iterable[int] = (1, 2, 3),
     claims: Iterable[dict] = (),
     published: Iterable[dict] = (),
-    data: Mapping[str, object] | None = None,
+    data: dict[str, object] | None = None,
 ) -> Suite:
     """The rows of the hypothesis (full, lora, spectral_a, wsa, head_only, majority) as a suite.
 
@@ -81,7 +81,7 @@ def make_suite(
                 "name": "tiny-model", "title": "Tiny model", "source": source,
                 "target_modules": ["query_proj"], "head_modules": ["classifier", "pooler.dense"],
             },
-            "data": {"name": "tiny-data", "title": "Tiny data", "source": source} | dict(data or {}),
+            "data": {"name": "tiny-data", "title": "Tiny data", "source": source} | (data or {}),
             "seeds": list(seeds),
             "protocol": {
                 "epochs": 3, "batch_size": 32, "batching": "sorted_windows", "max_length": 64,

@@ -14,7 +14,9 @@ from wsa.learning.batches import (
     training_sentences,
 )
 from wsa.learning.tokens import Tokens
-from wsa.suite.schema import Protocol
+from wsa.suite.schema import DataSpec, Protocol
+
+DATA = DataSpec(name="d", title="D", source={"kind": "path", "path": "."})
 
 
 def protocol(**changes: object) -> Protocol:
@@ -32,11 +34,12 @@ def sentences(n: int, seed: int = 0) -> Tokens:
     rows = [np.r_[101, generator.integers(200, 300, length - 2), 102] for length in lengths]
     return Tokens(
         input_ids=np.concatenate(rows).astype(np.int32),
+        segments=np.concatenate([np.r_[-1, np.zeros(n - 2), -1] for n in lengths]).astype(np.int8),
+        token_type_ids=None,
         offsets=np.r_[0, lengths.cumsum()].astype(np.int64),
-        labels=generator.integers(0, 2, n).astype(np.int8),
+        labels=generator.integers(0, 2, n).astype(np.int16),
         ids=[f"{generator.integers(2**60):016x}" for _ in range(n)],
         pad_token_id=0,
-        separator_id=102,
         sha256="0" * 64,
     )
 
@@ -83,7 +86,9 @@ def test_holdout_and_training_sentences_are_apart():
     train, validation = sentences(50), sentences(20, seed=1)
     chosen = protocol(evaluate_on="holdout", holdout_sentences=20, train_sentences=30)
     trained = set(training_sentences(train, chosen).ids)
-    held_out = set(evaluation_sentences(train, validation, chosen).ids)
+    splits = {"train": train, "validation": validation}
+    (found,) = evaluation_sentences(splits, DATA, chosen).values()
+    held_out = set(found.ids)
     assert len(trained) == 30 and len(held_out) == 20
     assert not trained & held_out
     assert held_out <= set(train.ids)
@@ -91,7 +96,9 @@ def test_holdout_and_training_sentences_are_apart():
 
 def test_the_validation_set_is_reported_on():
     validation = sentences(20, seed=1)
-    assert evaluation_sentences(sentences(50), validation, protocol()).ids == validation.ids
+    splits = {"train": sentences(50), "validation": validation}
+    (found,) = evaluation_sentences(splits, DATA, protocol()).values()
+    assert found.ids == validation.ids
 
 
 def test_the_subset_does_not_depend_on_the_order_of_the_data():

@@ -73,7 +73,7 @@ def undisturbed(project, suite):
 @contextlib.contextmanager
 def killed_after(steps: int, monkeypatch):
     """Trainings in this block are killed when they begin the step after `steps`."""
-    train_step = Loop._train_step
+    train_step = Loop.train_step
 
     def step(loop, checkpoints):
         if loop.step == steps:
@@ -81,7 +81,7 @@ def killed_after(steps: int, monkeypatch):
         train_step(loop, checkpoints)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(Loop, "_train_step", step)
+        patched.setattr(Loop, "train_step", step)
         yield
 
 
@@ -224,6 +224,29 @@ def test_the_last_two_states_stay(tmp_path):
     assert checkpoints.kept() == "; the state after step 5 is kept"
 
 
+def test_a_clock_that_is_set_back_loses_no_work(tmp_path):
+    """Each attempt on a machine whose clock is behind that of the one before."""
+    for step in range(1, 6):
+        checkpoints = Checkpoints(tmp_path, {}, seconds=0)
+        assert (checkpoints.latest() or {"step": 0})["step"] == step - 1
+        checkpoints.save({"step": step})
+        os.utime(tmp_path / f"step-{step:08d}.pt", (1e9 - 100 * step,) * 2)
+    assert Checkpoints(tmp_path, {}).latest() == {"step": 5}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_later_states_of_another_training_push_out_none_of_this(tmp_path):
+    Checkpoints(tmp_path, {"code": "a"}).save({"step": 900})
+    Checkpoints(tmp_path, {"code": "a"}).save({"step": 901})
+    mine = Checkpoints(tmp_path, {"code": "b"}, seconds=0)
+    assert mine.latest() is None
+    mine.save({"step": 1})
+    assert mine.latest() == {"step": 1}
+    mine.save({"step": 2})
+    assert mine.kept() == "; the state after step 2 is kept"
+    assert mine.latest() == {"step": 2}
+
+
 def test_saving_waits_for_its_time(tmp_path):
     assert not Checkpoints(tmp_path, {}, seconds=60).due()
     often = Checkpoints(tmp_path, {}, seconds=0)
@@ -238,14 +261,14 @@ def test_saving_waits_for_its_time(tmp_path):
 def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_state(
     suite, layout, monkeypatch, value
 ):
-    train_step = Loop._train_step
+    train_step = Loop.train_step
 
     def step(loop, checkpoints):
         train_step(loop, checkpoints)
         if loop.step == 8:
             loop.losses[loop.step - 1] = float(value)
 
-    monkeypatch.setattr(Loop, "_train_step", step)
+    monkeypatch.setattr(Loop, "train_step", step)
     # a curve with fewer rows than steps: the loss is not looked at after every step
     monkeypatch.setattr("wsa.learning.curves._POINTS", 3)
     monkeypatch.setattr("wsa.learning.curves._GATE_POINTS", 3)
@@ -261,12 +284,22 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_state(
 def test_a_learning_rate_that_diverges_is_told(suite, layout):
     method = suite.methods["full"].model_copy(update={"learning_rate": 1e30})
     other = suite.model_copy(update={"methods": suite.methods | {"full": method}})
-    with pytest.raises(InputError, match=r"the loss became nan in step \d+ of 12"):
+    found = r"^tiny full seed 0: the loss became nan in step \d+ of 12(.|\n)*a lower learning rate"
+    with pytest.raises(InputError, match=found):
         train(other, "full", 0, layout)
 
 
+def test_a_weight_decay_that_diverges_is_told_of_its_run_and_key(suite, layout):
+    protocol = suite.protocol.model_copy(update={"weight_decay": 1e308})
+    with pytest.raises(InputError) as caught:
+        train(suite.model_copy(update={"protocol": protocol}), "lora", 0, layout)
+    message = str(caught.value)
+    assert message.startswith("protocol.weight_decay: tiny lora seed 0: ")
+    assert "what to do: a smaller weight_decay: times the learning rate" in message
+
+
 def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undisturbed, monkeypatch):
-    train_step = Loop._train_step
+    train_step = Loop.train_step
 
     def step(loop, checkpoints):
         if loop.step == 7:  # the processor's own allocator refuses
@@ -275,7 +308,7 @@ def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undistu
         train_step(loop, checkpoints)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "_train_step", step)
+        patched.setattr(Loop, "train_step", step)
         with pytest.raises(InputError) as caught:
             train(suite, "lora", 0, layout, checkpoint_seconds=0)
     message = str(caught.value)

@@ -20,6 +20,7 @@ from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
 from wsa.learning.deberta import CompactSelfAttention, compact_relative_positions, optimise
 from wsa.learning.models import attach, load_pretrained
 from wsa.suite.load import load_suite
+from wsa.task import task
 
 
 def config(**changes) -> DebertaV2Config:
@@ -140,7 +141,7 @@ def test_adapters_on_projections_act_on_tokens_and_positions(train):
 def test_every_target_is_adapted_and_gets_a_gradient(method, targets, tmp_path):
     """With the question's own methods, on a model in the files of the real one's layout."""
     suite = load_suite("deberta-v3-base_sst2", Path(__file__).parents[2] / "config")
-    model = load_pretrained(make_tiny_deberta(tmp_path / "model"), seed=0)
+    model = load_pretrained(make_tiny_deberta(tmp_path / "model"), 0, task(("no", "yes")))
     body = {n: m for n, m in model.deberta.named_modules() if isinstance(m, torch.nn.Linear)}
     chosen = suite.methods[method]
     wanted = {n for n in body if n.endswith(suite.model.target_modules)}

@@ -48,17 +48,16 @@ def test_what_waits_is_noticed():
 def test_no_step_waits(prepared, name, tmp_path):
     suite, layout = prepared
     method, device = suite.methods[name], torch.device("cpu")
-    tokens = training_sentences(
-        load_tokens(layout.tokens(suite.model.name, suite.data.name), "train"), suite.protocol
-    )
-    model = load_pretrained(layout.model(suite.model.name), seed=0)
+    path = layout.tokens(suite.model.name, suite.data.name)
+    tokens = training_sentences(load_tokens(path)["train"], suite.protocol)
+    model = load_pretrained(layout.model(suite.model.name), 0, suite.data.task)
     model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
     loop = Loop(model, method, suite, 0, TokenTable(tokens, device), device)
     model.train()
     checkpoints = Checkpoints(tmp_path / "none", {})
-    loop._train_step(checkpoints)  # the first sets things up
+    loop.train_step(checkpoints)  # the first sets things up
     with Waits() as waits:
         for _ in range(3):
-            loop._train_step(checkpoints)
+            loop.train_step(checkpoints)
     assert waits.found == []
     assert loop.step == 4 and torch.isfinite(loop.losses[:4]).all() and (loop.losses[:4] > 0).all()

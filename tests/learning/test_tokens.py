@@ -14,8 +14,9 @@ import sentencepiece
 from tests.helpers import tiny
 from wsa.errors import InputError
 from wsa.layout import Layout
-from wsa.learning.tokens import Tokens, load_tokens, tokenise
+from wsa.learning.tokens import Tokens, load_tokens
 from wsa.sources import fetch_data, fetch_model
+from wsa.stages.tokenise import tokenise
 from wsa.suite.schema import DataSpec, ModelSpec
 
 MAKERS = {"bert": tiny.make_tiny_bert, "deberta": tiny.make_tiny_deberta}
@@ -65,17 +66,17 @@ def test_tokens_are_those_of_the_tokenizer(made, split):
     tokenizer = AutoTokenizer.from_pretrained(layout.model(model.name))
     table = pd.read_parquet(layout.data(data.name) / f"{split}.parquet")
     expected = [tokenizer(text)["input_ids"] for text in table["sentence"]]
-    tokens = load_tokens(layout.tokens(model.name, data.name), split)
+    tokens = load_tokens(layout.tokens(model.name, data.name))[split]
     assert sentences(tokens) == expected
     assert tokens.lengths.tolist() == [len(row) for row in expected]
     assert tokens.labels.tolist() == table["label"].tolist()
     assert tokens.ids == table["id"].tolist()
     assert len(tokens) == len(table)
     assert (tokens.input_ids.dtype, tokens.offsets.dtype, tokens.labels.dtype) == (
-        np.int32, np.int64, np.int8,
+        np.int32, np.int64, np.int16,
     )  # fmt: skip
     assert tokens.pad_token_id == tokenizer.pad_token_id
-    assert tokens.separator_id == tokenizer.sep_token_id
+    assert tokens.token_type_ids is None  # of single texts they are all zero
     for row in sentences(tokens):
         assert row[0] == tokenizer.cls_token_id and row[-1] == tokenizer.sep_token_id
 
@@ -87,7 +88,7 @@ def test_a_folder_with_only_an_spm_model_gives_sentencepieces_own_ids(made):
     assert not (folder / "tokenizer.json").exists()
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spm.model"))
     table = pd.read_parquet(layout.data(data.name) / "validation.parquet")
-    tokens = load_tokens(layout.tokens(model.name, data.name), "validation")
+    tokens = load_tokens(layout.tokens(model.name, data.name))["validation"]
     cls, sep = pieces.piece_to_id("[CLS]"), pieces.piece_to_id("[SEP]")
     expected = [[cls, *pieces.encode(text), sep] for text in table["sentence"]]
     assert sentences(tokens) == expected
@@ -101,7 +102,7 @@ def test_truncation_is_the_tokenizers(made, length):
     tokenizer = AutoTokenizer.from_pretrained(layout.model(model.name))
     texts = pd.read_parquet(layout.data(data.name) / "train.parquet")["sentence"].tolist()
     expected = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
-    whole = load_tokens(layout.tokens(model.name, data.name), "train")
+    whole = load_tokens(layout.tokens(model.name, data.name))["train"]
     before = whole.input_ids.copy()
     cut = whole.truncated(length)
     assert sentences(cut) == expected
@@ -109,9 +110,43 @@ def test_truncation_is_the_tokenizers(made, length):
     assert np.array_equal(whole.input_ids, before)
 
 
+PAIRS = [
+    ("a film", "a story"), ("the plot", " ".join(["ending"] * 40)), ("cast " * 40, "ok"),
+    ("actor " * 30, "scene " * 30), ("actor " * 30, "scene " * 29), ("", "only the second"),
+    ("what a film !", "what a [SEP] film !"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("length", [6, 9, 10, 31, 512])
+def test_pairs_are_those_of_the_tokenizer_also_when_cut(maker, length, tmp_path):
+    from transformers import AutoTokenizer
+
+    layout = Layout(resources=tmp_path / "resources")
+    model = model_spec(maker, MAKERS[maker](tmp_path / "model"))
+    rows = [f"{first}\t{second}\t{i % 2}" for i, (first, second) in enumerate(PAIRS)]
+    for split in ("train", "validation"):
+        text = "\n".join(["first\tsecond\tsame", *rows])
+        (tmp_path / f"{split}.tsv").write_text(text + "\n", encoding="utf-8")
+    data = DataSpec(
+        name="pairs", title="Pairs", source={"kind": "path", "path": str(tmp_path)},
+        text=["first", "second"], label="same", labels=["no", "yes"],
+    )  # fmt: skip
+    fetch_model(model, layout)
+    fetch_data(data, layout)
+    tokens = load_tokens(tokenise(model, data, layout))["train"].truncated(length)
+    tokenizer = AutoTokenizer.from_pretrained(layout.model(maker))
+    expected = tokenizer(*map(list, zip(*PAIRS, strict=True)), truncation=True, max_length=length)
+    assert sentences(tokens) == expected["input_ids"]
+    if "token_type_ids" in expected:
+        assert tokens.token_type_ids.tolist() == sum(expected["token_type_ids"], [])
+    else:
+        assert tokens.token_type_ids is None
+
+
 def test_selection_keeps_each_sentence_whole(made):
     layout, model, data = made
-    tokens = load_tokens(layout.tokens(model.name, data.name), "train")
+    tokens = load_tokens(layout.tokens(model.name, data.name))["train"]
     rows = sentences(tokens)
     for indices in ([3, 0, 55, 3], [], [len(tokens) - 1]):
         chosen = tokens.select(np.array(indices, dtype=np.int64))
@@ -132,7 +167,7 @@ def test_reading_needs_neither_torch_nor_transformers(made):
     layout, model, data = made
     code = (
         "import sys; from pathlib import Path; from wsa.learning.tokens import load_tokens; "
-        "print(len(load_tokens(Path(sys.argv[1]), 'validation'))); "
+        "print(len(load_tokens(Path(sys.argv[1]))['validation'])); "
         "print([name for name in ('torch', 'transformers', 'pandas') if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, str(layout.tokens(model.name, data.name))]
@@ -150,14 +185,14 @@ def test_every_flipped_byte_is_noticed(made, tmp_path):
         damaged[place] ^= 1
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="damaged") as error:
-            load_tokens(path, "train")
+            load_tokens(path)
         assert f"snakemake --cores 1 -R {path}" in str(error.value)
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="damaged"):
-        load_tokens(path, "train")
+        load_tokens(path)
     path.unlink()
     with pytest.raises(InputError, match="there is no such file"):
-        load_tokens(path, "train")
+        load_tokens(path)
 
 
 def test_damaged_inputs_are_not_tokenised(tmp_path, data):

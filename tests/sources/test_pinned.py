@@ -45,9 +45,9 @@ def test_the_rated_film_sentences(layout):
     path = fetched(fetch_data, spec(DataSpec, "data/movie-snippets.yaml"), layout)
     splits = read_record(path, SourceRecord).splits
     # Hutto & Gilbert's 10,605 sentences without the neutral ones
-    assert sum(counts.positive for counts in splits.values()) == 4_982
-    assert sum(counts.negative for counts in splits.values()) == 5_061
-    assert splits["validation"].positive + splits["validation"].negative == 872
+    assert sum(counts["positive"] for counts in splits.values()) == 4_982
+    assert sum(counts["negative"] for counts in splits.values()) == 5_061
+    assert sum(splits["validation"].values()) == 872
     tables = [pd.read_parquet(path.parent / f"{split}.parquet") for split in splits]
     assert not set(tables[0]["sentence"]) & set(tables[1]["sentence"])
 

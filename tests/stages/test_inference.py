@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from peft import LoraModel
 from safetensors.torch import load_file, save_file
 from wsa.errors import InputError
 from wsa.records.evidence import Inference
@@ -40,8 +41,23 @@ def test_a_merged_model_that_is_another_one_is_not_timed(finished_runs, tmp_path
 
     seen = []
     monkeypatch.setattr(inference, "load_trained", spoiled)
-    with pytest.raises(InputError, match="'lora' gives other logits"):
+    with pytest.raises(InputError, match="tiny: methods.lora: merged, it gives other logits"):
         inference.time_inference(suite, layout)
+
+
+def test_a_method_that_cannot_be_merged_is_timed_as_trained(finished_runs, monkeypatch, capsys):
+    suite, layout = finished_runs
+
+    def refuse(self, *args, **kwargs):
+        raise NotImplementedError("never")
+
+    monkeypatch.setattr(inference, "ROUNDS", 1)
+    monkeypatch.setattr(LoraModel, "merge_and_unload", refuse)
+    record = inference.time_inference(suite, layout)
+    assert list(record.seconds) == ["base", "wsa"]
+    assert list(record.adapters) == ["lora", "wsa", "wsa pruned"]
+    printed = capsys.readouterr().out
+    assert "tiny: lora is timed as trained: it cannot be merged (NotImplemented" in printed
 
 
 def test_runs_that_are_not_there_or_not_what_they_were_are_refused(finished_runs, tmp_path):

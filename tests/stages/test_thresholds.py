@@ -16,10 +16,10 @@ def test_the_sweep_passes_through_the_run_as_it_was_evaluated(finished_runs, mon
     points = thresholds.sweep_thresholds(suite, layout).points
     assert [point.method for point in points] == ["wsa"] * 3
     nothing, own, everything = points
-    assert nothing.accuracy == result.states["unpruned"].accuracy
+    assert nothing.value == result.states["unpruned"].metrics["accuracy"]
     assert nothing.effective_rank == result.rank.initial
     assert nothing.kept_parameters == result.parameters.trainable
-    assert own.accuracy == result.states["pruned"].accuracy
+    assert own.value == result.states["pruned"].metrics["accuracy"]
     assert own.effective_rank == result.rank.effective_mean
     assert own.kept_parameters == result.parameters.kept
     assert 0 < own.effective_rank < result.rank.initial  # else this says nothing

@@ -143,7 +143,8 @@ CONFIGURATION = [
     (SUITE, "extends", "tinny", "did you mean 'tiny'?"),
     (SUITE, "extends", "tiny", "extends: a suite cannot extend itself"),
     (SUITE, "extends", "ti\0ny", "cannot be read: embedded null byte"),
-    (SUITE, "extends", 5, "extends: should be a suite's name (found 5)"),
+    (SUITE, "extends", "../suites/tiny", "extends: should be a suite's name, of a file in the"),
+    (SUITE, "extends", 5, "extends: should be a suite's name, of a file in the same folder (found"),
     (SUITE, "name", "other", "name: a suite is called as its file is (found 'other')"),
     (SUITE, "model", "tinny", "tinny.yaml: there is no such file"),
     (SUITE, "model", {"name": "tiny"}, "model: should be the name of a file in"),
@@ -180,6 +181,7 @@ TEXTS = [
     ("name: tiny\ntitle: " + 2000 * "[" + "\n", "not valid YAML: nested too deeply"),
     ("name: &a {b: *a}\n", "name: a suite is called as its file is (found {'b': {...}})"),
     ("name: [tiny\n", "not valid YAML"),
+    ("a: &a {b: c}\nd: {<<: *a}\n", "not valid YAML: merge keys (<<) are not read: write the"),
     ("name: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
     ("- name\n", "should hold a mapping of keys to values"),
     ("", "should hold a mapping of keys to values"),
@@ -195,6 +197,48 @@ def test_text_that_is_no_suite(project, run, text, message):
     assert status == 2 and f"wsa: {path}: {message}" in printed
 
 
+@pytest.mark.parametrize("number", ["010", "1:30", "0b11", "1:30.5"])
+def test_a_number_is_what_a_person_reads(project, run, number):
+    path = project / "config" / SUITE
+    text = path.read_text()
+    path.write_text(text.replace("epochs: 2", f"epochs: {number}"))
+    printed = run("prune", "tiny", "wsa", "0")[1]
+    assert f"epochs: should be a whole number (found '{number}')" in printed
+    path.write_text(text.replace("learning_rate: 0.005", "learning_rate: 0_1.5e+1", 1))
+    assert load_suite("tiny", project / "config").protocol.head_learning_rate == 15
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "file"),
+    [
+        ("protocol.epoch", 3, "tiny.yaml"),
+        ("methods.lora.adapter.r", 0, "tiny.yaml"),
+        ("methods.lora.learning_rate", "x", "child.yaml"),
+        ("title", DELETE, "child.yaml"),
+    ],
+)
+def test_a_fault_is_told_of_the_file_that_has_it(project, run, key, value, file):
+    """Not of the one that extends it."""
+    suites = project / "config/suites"
+    child = {"extends": "tiny", "name": "child", "protocol": {"threads": 1}}
+    (suites / "child.yaml").write_text(yaml.safe_dump(child))
+    if file == "child.yaml":
+        rate = {"methods": {"lora": {"learning_rate": value}}}
+        child |= {"title": None} if key == "title" else rate
+        (suites / file).write_text(yaml.safe_dump(child))
+    else:
+        change(project / "config" / SUITE, key, value)
+    status, printed = run("prune", "child", "wsa", "0")
+    assert status == 2 and printed.startswith(f"wsa: {suites / file}: ")
+
+
+def test_a_suite_that_extends_itself_by_a_link(project, run):
+    suites = project / "config/suites"
+    (suites / "link.yaml").symlink_to(suites / "tiny.yaml")
+    change(project / "config" / SUITE, "extends", "link")
+    assert "tiny.yaml: extends: a suite cannot extend itself" in run("prune", "tiny", "wsa", "0")[1]
+
+
 def test_a_suite_that_is_a_folder(project, run):
     (project / "config" / SUITE).unlink()
     (project / "config" / SUITE).mkdir()
@@ -208,11 +252,16 @@ def test_a_suite_that_is_a_folder(project, run):
         ({"suites": "tinny"}, "did you mean 'tiny'?"),
         ({"suites": []}, "suites: no suite is named"),
         ({"suites": ["tiny", "tiny"]}, "suites: a suite is named twice"),
+        ({"suites": "/other/tiny.yaml"}, "suites: should be a suite's name, not a path (found"),
+        ({"suites": ["../tiny"]}, "suites: should be a suite's name, not a path (found '../tiny')"),
+        ({"suites": "other/tiny.yaml"}, "into {config}/suites/ and name it without .yaml: suites="),
+        ({"suites": "ti\0ny"}, "cannot be read: embedded null byte"),
         ({"suite": "tiny"}, "suite: unknown key (found 'tiny')"),
         ({"suite": "tiny"}, "did you mean 'suites'?"),
         ({"suites": 5}, "suites: should be text (found 5)"),
         ({"seeds": 0}, "seeds: should be greater than or equal to 1 (found 0)"),
         ({"seeds": "3"}, "seeds: should be a whole number (found '3')"),
+        ({"seeds": "0,1"}, "a list in brackets: seeds=[0,1]"),
         ({"suites": "tiny", "seeds": [1, 1]}, "seeds: a seed is named twice"),
         ({"suites": "tiny", "seeds": []}, "seeds: should not be empty"),
         ({"allow_cpu": "yes"}, "allow_cpu: should be true or false (found 'yes')"),
@@ -226,7 +275,7 @@ def test_the_workflows_configuration(project, settings, message):
     raw["folders"].setdefault("config", str(project / "config"))
     with pytest.raises(InputError) as caught:
         choose_suites(read_settings(raw))
-    assert message in str(caught.value)
+    assert message.format(config=raw["folders"]["config"]) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +287,10 @@ def test_the_workflows_configuration(project, settings, message):
         (["aggregate", "tiny", "--seeds", "0,one"], "--seeds: should be whole numbers with commas"),
         (["fetch-model", "../tiny"], "there is no such file"),
         (["factors", "tiny", "33"], "rank 33 does not fit encoder.layer.0.attention.self.query, a"),
+        (["factors", "tiny", "0"], "rank: should be a whole number from 1 on (found 0)"),
+        (["factors", "tiny", "0"], "what to do: wsa factors tiny RANK, with the largest rank (ad"),
+        (["calibrate", "", "--worlds", "1"], "ends in no name, so nothing can be written there"),
+        (["publish", "tiny", "--seeds", "0,one"], "(snakemake's --config takes brackets: seeds=["),
         (["prune", "tiny", "lora", "0"], "method 'lora' has no gates: there is nothing to prune"),
         (["prune", "tiny", "wsa", "0"], "training.json: there is no such record"),
         (["evaluate", "tiny", "lora", "7"], "training.json: there is no such record"),
@@ -258,7 +311,7 @@ def test_the_command_line(run, arguments, message):
         (["train", "tiny", "lora", str(2**32)], "from 0 on and below 4294967296, not '4294967296'"),
         (["train", "tiny", "lora", "0", "--checkpoint-seconds=-1"], "be a number from 0 on, not"),
         (["train", "tiny", "lora", "0", "--checkpoint-seconds=nan"], "be a number from 0 on, not"),
-        (["factors", "tiny", "0"], "rank: should be a whole number from 1 on, not '0'"),
+        (["factors", "tiny", "one"], "rank: invalid int value: 'one'"),
         (["verify", "tiny", "--sample", "0"], "--sample: should be a whole number from 1 on"),
         (["calibrate", "a.json", "--worlds", "0"], "--worlds: should be a whole number from 1 on"),
         (["trian", "tiny", "lora", "0"], "invalid choice: 'trian'"),
@@ -272,12 +325,32 @@ def test_arguments_that_are_none(run, capsys, arguments, message):
     assert caught.value.code == 2 and printed.startswith("usage: wsa") and message in printed
 
 
+@pytest.mark.parametrize("stage", ["train", "prune", "evaluate"])
+@pytest.mark.parametrize(
+    "run_of",
+    [("tinny", "lora", "0"), ("tiny", "lorra", "0"), ("tiny", "../../../outside", "0"),
+     ("../tiny", "lora", "0"), ("ti\0ny", "lora", "0"), ("tiny", "lo\0ra", "0")],
+)  # fmt: skip
+def test_a_mistyped_run_leaves_nothing_behind(project, run, stage, run_of):
+    before = set(project.parent.rglob("*"))
+    status, printed = run(stage, *run_of)
+    assert status == 2 and printed.startswith("wsa: ")
+    assert set(project.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("stage", ["prune", "evaluate"])
+def test_a_run_that_was_not_trained_leaves_nothing_behind(project, run, stage):
+    status, printed = run(stage, "tiny", "wsa", "7")
+    assert status == 2 and "training.json: there is no such record" in printed
+    assert not (project / "results").exists()
+
+
 # --- methods that do not fit the model ------------------------------------------------------------
 
 METHODS = [
     ("methods.lora.adapter.peft_type", "LORRA", "unknown PEFT type", "did you mean 'LORA'?"),
     ("methods.lora.adapter.lora_alfa", 4, "unknown argument of LORA", "did you mean 'lora_alpha'?"),
-    ("methods.lora.adapter.lora_alpha", "x", "methods.lora", "TypeError"),
+    ("methods.lora.adapter.lora_alpha", "x", "methods.lora.adapter.lora_alpha", "PEFT wants int"),
     ("methods.lora.adapter.lora_dropout", 2.0, "methods.lora", "dropout probability"),
     ("methods.lora.adapter.target_modules", ["querry"], "has no module 'querry'", "'query'?"),
     ("methods.lora.adapter.target_modules", 5, "methods.lora", ""),
@@ -285,7 +358,7 @@ METHODS = [
     ("methods.wsa.adapter.threshold", -0.1, "threshold should be 0 or more, not -0.1", ""),
     ("methods.wsa.adapter.threshold", "low", "methods.wsa", ""),
     ("methods.wsa.adapter.l1", "x", "methods.wsa", ""),
-    ("methods.wsa.adapter.l1", 1e300, "the loss of one sentence is", ""),
+    ("methods.wsa.adapter.l1", 1e300, "the loss of the first step is", ""),
     ("methods.wsa.adapter.gate", "gte", "gate should be one of", "'gte'"),
     ("protocol.train_sentences", 10_000, "only 96 sentences are there to train on", "at most 96"),
     ("protocol.evaluate_on", "holdout", "the holdout leaves none of the 96", "fewer than 96"),
@@ -300,6 +373,10 @@ def test_a_method_that_does_not_fit_is_refused_before_training(
     status, printed = run("check", "tiny")
     assert status == 2 and printed.startswith("wsa: ")
     assert first in printed and second in printed
+    if key.startswith("methods"):
+        name = key.split(".")[1]
+        assert printed.startswith(f"wsa: {project / 'config' / SUITE}: methods.{name}")
+        assert "what to do: " in printed
     assert not (project / "resources/checked/tiny" / f"{key.split('.')[1]}.json").exists()
 
 
@@ -308,6 +385,10 @@ def test_a_method_that_does_not_fit_is_refused_before_training(
     [
         ("target_modules", ["querry"], "target_modules: the model 'tiny' has no module 'querry'"),
         ("head_modules", ["clasifier"], "did you mean 'classifier'?"),
+        ("head_modules", ["clasifier"], "models/tiny.yaml: head_modules: the model 'tiny' has no"),
+        ("head_modules", ["pooler.dense"], "models/tiny.yaml: head_modules: the model has a new "
+         "head 'classifier', which is not among them (found ['pooler.dense'])\n"
+         "  what to do: head_modules: [classifier, pooler.dense]"),
     ],
 )
 def test_modules_that_the_model_does_not_have(project, run, key, value, message):

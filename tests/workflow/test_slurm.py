@@ -44,11 +44,11 @@ def project(cluster, tmp_path_factory) -> Path:
 
 SLOW = """
 import os, time
-_step = Loop._train_step
+_step = Loop.train_step
 def _slow_step(self, checkpoints):
     time.sleep(float(os.environ.get("SECONDS_A_STEP", 0)))
     _step(self, checkpoints)
-Loop._train_step = _slow_step
+Loop.train_step = _slow_step
 """
 
 

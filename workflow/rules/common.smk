@@ -94,6 +94,20 @@ def run_digest(wildcards):
     return SUITES[wildcards.suite].run_digest(wildcards.method)
 
 
+def method_digest(wildcards):
+    """Of all that a check looks at: the threshold and the model's own arguments too."""
+    suite = SUITES[wildcards.suite]
+    return run_digest(wildcards) + digest(suite.method(wildcards.method))
+
+
+def threshold_of(wildcards):
+    return SUITES[wildcards.suite].method(wildcards.method).threshold
+
+
+def metrics_of(wildcards):
+    return [metric.name for metric in SUITES[wildcards.suite].data.task.metrics]
+
+
 def tokens_of(wildcards):
     suite = SUITES[wildcards.suite]
     return LAYOUT.tokens(suite.model.name, suite.data.name)

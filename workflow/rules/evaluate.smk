@@ -21,6 +21,7 @@ rule evaluate:
     params:
         wsa=WSA,
         configuration=run_digest,
+        metrics=metrics_of,
         code=code_hash("evaluate"),
     shell:
         "{params.wsa} evaluate {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

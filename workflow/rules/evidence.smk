@@ -58,6 +58,7 @@ rule aggregate:
         LAYOUT.table_csv("{suite}"),
         LAYOUT.table_md("{suite}"),
         LAYOUT.comparisons_csv("{suite}"),
+        LAYOUT.tables_json("{suite}"),
         LAYOUT.claims_json("{suite}"),
         LAYOUT.findings_json("{suite}"),
     log:

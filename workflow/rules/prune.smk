@@ -15,6 +15,7 @@ rule prune:
         runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
+        threshold=threshold_of,
         code=code_hash("prune"),
     shell:
         "{params.wsa} prune {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

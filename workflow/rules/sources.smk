@@ -25,7 +25,7 @@ rule fetch_data:
         "logs/fetch_data/{data}.log",
     params:
         wsa=WSA,
-        source=lambda wildcards: digest(DATA[wildcards.data]),
+        source=lambda wildcards: DATA[wildcards.data].rows_digest(),
     shell:
         "{params.wsa} fetch-data {wildcards.data} 2>&1 | tee {log}"
 

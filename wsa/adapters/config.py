@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 from peft.config import PeftConfig
 
+from wsa.suite.defaults import RANKS, THRESHOLD
+
 Gate = Literal["singular_value", "product", "direction"]
 
 
@@ -36,7 +38,7 @@ class SpectralConfig(PeftConfig):
 
     PEFT_TYPE: ClassVar[str] = "SPECTRAL"
 
-    r: int = 8
+    r: int = RANKS["SPECTRAL"]
     target_modules: list[str] | str | None = None
     exclude_modules: list[str] | str | None = None
     modules_to_save: list[str] | None = None
@@ -94,10 +96,10 @@ class WSAConfig(SpectralConfig):
 
     PEFT_TYPE: ClassVar[str] = "WSA"
 
-    r: int = 16
+    r: int = RANKS["WSA"]
     gate: Gate = "direction"
     l1: float = 5e-4
-    threshold: float = 0.05
+    threshold: float = THRESHOLD
     subtract_base: bool = True
 
     def __post_init__(self) -> None:

@@ -28,12 +28,17 @@ class SpectralLayer(BaseTunerLayer):
     """
 
     adapter_layer_names = ("spectral_A_U", "spectral_A_V", "spectral_gate", "spectral_scale")
-    other_param_names = ("spectral_U", "spectral_S", "spectral_V", "r", "spectral_config")
+    other_param_names = (
+        *("spectral_U", "spectral_S", "spectral_V"),
+        *("r", "spectral_config", "factor_keys"),
+    )
 
     def __init__(self, base_layer: nn.Module) -> None:
         self.base_layer = base_layer
         self.r: dict[str, int] = {}
         self.spectral_config: dict[str, SpectralConfig] = {}
+        # adapter → the key of the factors it took from the cache
+        self.factor_keys: dict[str, str] = {}
         self.spectral_U = BufferDict(persistent=True)
         self.spectral_S = BufferDict(persistent=True)
         self.spectral_V = BufferDict(persistent=True)
@@ -65,7 +70,8 @@ class SpectralLayer(BaseTunerLayer):
         if config.init_factors and r > 0 and not weight.is_meta:
             if config.factor_cache is not None:
                 rank = max(r, config.factor_rank or r)
-                factors, _ = FactorCache(config.factor_cache).get(weight, rank, name=name)
+                cache = FactorCache(config.factor_cache)
+                factors, self.factor_keys[adapter_name] = cache.get(weight, rank, name=name)
             else:
                 factors = truncated_svd(weight, r, name)
             U = factors.U[:, :r].to(**new)

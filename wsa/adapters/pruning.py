@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from peft import get_peft_model_state_dict
 from torch import Tensor
 
+from wsa.adapters.config import WSAConfig
 from wsa.adapters.model import SpectralModel
 from wsa.adapters.saved import PrunedRanks, kept_parameters
 
@@ -20,6 +22,8 @@ def prune(
 
     Prune after training: an optimizer made before still holds the parameters as they were. Saved,
     the adapter has its own size, a rank per module in `rank_pattern`.
+
+    Warns if there is nothing to drop because no gate has got anywhere in training.
 
     Args:
         model: what `get_peft_model` or `PeftModel.from_pretrained` gave, with `WSAConfig`.
@@ -45,12 +49,29 @@ def prune(
             raise ValueError("give a threshold or a target_rank, not both")
         threshold = _threshold_for(target_rank, gates)
     threshold = config.threshold if threshold is None else threshold
+    if target_rank is None:
+        _warn_if_idle(gates, config, threshold)
     initial = {name: len(values) for name, values in gates.items()}
     for name, values in gates.items():
         tuner.spectral_layers()[name].keep(adapter, abs(values) >= threshold)
     config.rank_pattern = effective = effective_rank(model, threshold)
     kept = kept_parameters(get_peft_model_state_dict(tuner, adapter_name=adapter))
     return PrunedRanks(threshold, initial, dict(effective), kept)
+
+
+def _warn_if_idle(gates: Mapping[str, Tensor], config: WSAConfig, threshold: float) -> None:
+    """Say so where gates that start at 1 stay there: all that they should prune is kept."""
+    if config.gate == "singular_value" or any(len(values) < config.r for values in gates.values()):
+        return  # they start at 0; or the idle ones are what an earlier pruning has left
+    nearest = min(values.detach().abs().min().item() for values in gates.values())
+    if nearest > (1 + threshold) / 2:
+        warnings.warn(
+            f"nothing is pruned: no gate came near the threshold {threshold:g}, the nearest is "
+            f"{nearest:.3g} and began at 1. Gates need a higher learning rate than the rest: "
+            "groups = wsa.parameter_groups(model, learning_rate=…, gate_learning_rate=6 / steps); "
+            "transformers' Trainer takes them as optimizers=(torch.optim.AdamW(groups), None)",
+            stacklevel=3,
+        )
 
 
 def _threshold_for(target_rank: float, gates: Mapping[str, Tensor]) -> float:

@@ -88,7 +88,7 @@ def prune_saved_adapter(
         initial[module], effective[module] = len(kept), int(kept.sum())
         for part, tensor in take_directions(parts, kept).items():
             pruned[adapter_key(module, part)] = np.ascontiguousarray(tensor)
-    config |= {"rank_pattern": effective, "init_factors": False}
+    config |= {"rank_pattern": effective, "init_factors": False, "threshold": threshold}
     save_file(pruned, destination / WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(config, indent=2, sort_keys=True)
     (destination / CONFIG).write_text(text, encoding="utf-8")

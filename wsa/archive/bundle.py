@@ -16,9 +16,9 @@ from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from wsa.archive.verify import damages, made
+from wsa.archive.verify import damages
 from wsa.errors import InputError
-from wsa.files import atomic_path, sha256_file
+from wsa.files import atomic_path, check_space, is_full_disk, sha256_file
 from wsa.layout import Layout
 from wsa.records.record import read_record
 from wsa.records.run import Result
@@ -30,6 +30,7 @@ MANIFEST = "manifest-sha256.txt"
 METADATA = "ro-crate-metadata.json"
 LOCK_FILE = "requirements.lock"
 CODE = "https://pypi.org/project/weighted-spectral-adapter/"
+LARGEST_RATIO = 100  # what `bundle` writes unpacks to less than ten times its size
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the earliest a zip archive can hold
 
 
@@ -230,7 +231,10 @@ def _zip(folder: Path, destination: Path) -> None:
 
 
 def check_bundle(path: Path) -> str:
-    """Check an archive that `bundle` wrote, and its records.
+    """Check an archive that `bundle` wrote: its hashes, its records, its tables and its pages.
+
+    Whoever can write an archive can write its hashes too. So tables and pages are made again from
+    the records, by the code that is here, and compared byte by byte.
 
     Returns:
         What was found sound, in one line.
@@ -244,27 +248,33 @@ def check_bundle(path: Path) -> str:
         names = _names(folder)
         _check_manifest(path, folder, names)
         _check_metadata(path, folder, names)
-        suites = [p.stem for p in (folder / "config" / "suites").glob("*.yaml")]
-        layout = Layout(*(folder / root for root in ("config", "resources", "results", "site")))
-        runs = 0
-        for name in suites:
-            if not layout.suite(name).exists():  # one that another extends
-                continue
-            suite = load_suite(name, layout.config)
-            runs += sum(made(layout.run(suite.name, *run)) for run in suite.runs())
-            for damage in damages(suite, layout):
-                raise InputError(damage.replace(f"{folder}/", ""), file=path)
-    return f"{path}: {len(names)} files and {runs} runs are what their hashes and records say"
+        try:
+            suite = _check_results(folder)
+            _check_pages(suite.name, folder)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{folder}/", ""), file=path) from None
+    return (
+        f"{path}: {len(names)} files and {len(suite.runs())} runs are what their hashes and "
+        "records say, and the pages are what these give"
+    )
 
 
 def unpack(path: Path, folder: Path) -> None:
     """Extract an archive; nothing is written outside `folder`.
 
     Raises:
-        InputError: if it is no archive, is damaged, or a name leads out of it.
+        InputError: if it is no archive, is damaged, a name leads out of it, it holds far more
+            than its size lets expect, or more than there is room for.
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > LARGEST_RATIO * path.stat().st_size:
+                raise InputError(
+                    f"would unpack to {size / 1e6:.0f} MB, more than {LARGEST_RATIO} times its own "
+                    "size", file=path, remedy="do not use this archive",
+                )  # fmt: skip
+            check_space(folder, size)
             for member in archive.infolist():
                 parts = PurePosixPath(member.filename).parts
                 outside = ".." in parts or "/" in parts[:1] or {*"\\:"} & {*member.filename}
@@ -277,6 +287,11 @@ def unpack(path: Path, folder: Path) -> None:
     except FileNotFoundError:
         raise InputError("there is no such file", file=path) from None
     except _UNREADABLE as error:
+        if is_full_disk(error):
+            raise InputError(
+                "the disk is full, so the archive cannot be unpacked to be checked", file=folder,
+                remedy="make room, or name a folder with room: TMPDIR=… wsa bundle --check …",
+            ) from None  # fmt: skip
         raise InputError(f"not a sound archive: {error}", file=path) from None
 
 
@@ -294,6 +309,47 @@ def _check_manifest(path: Path, folder: Path, names: list[str]) -> None:
         else:
             continue
         raise InputError(f"{name} {problem}", file=path)
+
+
+def _check_results(folder: Path) -> Suite:
+    """The one suite of an unpacked archive; InputError unless all its runs are there and sound."""
+    layout = Layout(*(folder / root for root in ("config", "resources", "results", "site")))
+    names = sorted(path.name for path in layout.results.glob("*"))
+    if len(names) != 1:
+        raise InputError(f"holds the results of {len(names)} suites, not of one", value=names)
+    if not layout.suite_file(names[0]).exists():
+        raise InputError(
+            "holds results of a suite that it does not hold", value=names[0],
+            remedy=f"it should hold {layout.suite_file(names[0])}",
+        )  # fmt: skip
+    suite = load_suite(names[0], layout.config)
+    for method, seed in suite.runs():
+        if not layout.run(suite.name, method, seed).result.exists():
+            raise InputError(f"lacks the run of {method} with seed {seed}")
+    for damage in damages(suite, layout):
+        raise InputError(damage)
+    return suite
+
+
+def _check_pages(suite: str, folder: Path) -> None:
+    """Raise InputError unless the pages of an unpacked archive are what its records give."""
+    site, given = folder / "site", folder / "given"
+    if site.exists():
+        site.rename(given)
+    _render(suite, folder)
+    for name in sorted({*_names(site), *_names(given)}):
+        pages = [root / name for root in (site, given)]
+        if not all(page.is_file() for page in pages):
+            problem = "is missing" if pages[0].is_file() else "is no page of this suite"
+        elif pages[0].read_bytes() != pages[1].read_bytes():
+            problem = "is not what the records give"
+        else:
+            continue
+        raise InputError(
+            f"site/{name} {problem}",
+            remedy=f"if another version of wsa wrote it, check it with that one, see {LOCK_FILE}; "
+            f"else trust the records and render them anew: wsa site {suite}",
+        )
 
 
 def _check_metadata(path: Path, folder: Path, names: list[str]) -> None:

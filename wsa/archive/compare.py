@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,11 +9,14 @@ from typing import Literal
 import numpy as np
 
 from wsa.errors import InputError
+from wsa.evidence.comparisons import sign_test
 from wsa.evidence.findings import ALIKE
-from wsa.evidence.statistics import ALPHA, difference, holm
-from wsa.records.predictions import read_predictions
+from wsa.evidence.measure import Measure, Predictions, Unit
+from wsa.evidence.statistics import ALPHA, holm
+from wsa.records.predictions import logits_of, read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Result
+from wsa.task import METRICS
 
 Sameness = Literal["same bits", "within noise", "different", "missing", "unreadable"]
 
@@ -25,11 +27,12 @@ class Row:
 
     Attributes:
         sameness: 'same bits' if every seed's predictions are; 'within noise' if their difference
-            is not clear (two-way random effects over seeds and sentences, or an exact McNemar
-            test for one seed; Holm over methods and states); 'missing' if seeds are in one
-            folder only.
+            is not clear (two-way random effects over seeds and sentences; for one seed an exact
+            McNemar test of accuracies, the bootstrap's standard error of any other metric; Holm
+            over methods and states); 'missing' if seeds are in one folder only.
         seeds: in both folders.
-        points: accuracy in `b` minus that in `a`, in the state that differs most.
+        points: the headline metric in `b`, as it is shown, minus that in `a`, in the state that
+            differs most.
         p: the smallest over the method's states, after Holm; none for same bits.
         detail: what to know besides.
     """
@@ -135,8 +138,14 @@ def _compare_method(
     lacking = f"seeds {', '.join(map(str, one))} in one folder only" if one else ""
     if all(mine.predictions == other.predictions for mine, other in pairs):
         return Row(method, "missing" if one else "same bits", both, detail=lacking), []
+    (metric, *others) = {result.metric for pair in pairs for result in pair}
+    if others:
+        names = ", ".join(sorted([metric, *others]))
+        return Row(method, "unreadable", both, detail=f"runs of several metrics: {names}"), []
+    if metric not in METRICS:
+        return Row(method, "unreadable", both, detail=f"unknown metric: {metric}"), []
     try:
-        differences = _differences(method, both, a, b)
+        differences = _differences(method, both, a, b, metric)
     except InputError as error:
         return Row(method, "unreadable", both, detail=str(error).splitlines()[0]), []
     points, _ = max(differences, key=lambda item: abs(item[0]))
@@ -144,8 +153,10 @@ def _compare_method(
     return row, [p for _, p in differences]
 
 
-def _differences(method: str, seeds: Iterable[int], a: Path, b: Path) -> list[tuple[float, float]]:
-    """Of each state: accuracy in b minus accuracy in a, in points, and the p-value."""
+def _differences(
+    method: str, seeds: tuple[int, ...], a: Path, b: Path, metric: str
+) -> list[tuple[float, float]]:
+    """Of each state: the metric in b minus that in a, as it is shown, and the p-value."""
     tables = [
         [read_predictions(_file(folder, method, seed)) for seed in seeds] for folder in (a, b)
     ]
@@ -155,24 +166,37 @@ def _differences(method: str, seeds: Iterable[int], a: Path, b: Path) -> list[tu
         for seed, table in zip(seeds, group, strict=True):
             if not table[keys].equals(first[keys]):
                 raise InputError("holds other sentences", file=_file(folder, method, seed))
+    logits = np.stack([[logits_of(table) for table in group] for group in tables])
+    classes = logits.shape[-1] if logits.shape[-1] > 1 else 0
+    predicted = logits.argmax(-1) if classes else logits[..., 0]
     found = []
     for state in first["state"].unique():
         rows = (first["state"] == state).to_numpy()
-        in_a, in_b = (
-            np.stack([_right(table)[rows] for table in group]) for group in tables
-        )  # seeds × sentences
-        found.append((float(100 * (in_b.mean() - in_a.mean())), _p_value(in_a, in_b)))
+        by_run = {
+            (folder, state): dict(zip(seeds, of_folder[:, rows], strict=True))
+            for folder, of_folder in zip("ab", predicted, strict=True)
+        }
+        predictions = Predictions(first["label"].to_numpy()[rows], by_run)
+        measure = Measure(METRICS[metric], predictions, classes)
+        sides = (("b", state), ("a", state))
+        found.append((measure.mean_difference(*sides, seeds), _p_value(measure, *sides, seeds)))
     return found
 
 
-def _p_value(in_a: np.ndarray, in_b: np.ndarray) -> float:
-    """That both are equally accurate."""
-    if len(in_a) > 1:
-        return float(difference(in_b, in_a).p_value())
+def _p_value(measure: Measure, b: Unit, a: Unit, seeds: tuple[int, ...]) -> float:
+    """That both are equally good."""
+    if len(seeds) > 1:
+        return float(measure.difference(b, a, seeds).p_value())
+    if measure.metric.name == "accuracy":
+        in_b, in_a = (
+            measure.predictions.table(unit, seeds) == measure.predictions.labels for unit in (b, a)
+        )
+        return float(sign_test((in_b & ~in_a).sum(1), (in_a & ~in_b).sum(1))[0])
     from scipy import stats
 
-    gained, lost = int((in_b & ~in_a).sum()), int((in_a & ~in_b).sum())
-    return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    draws = measure.draws(b, seeds) - measure.draws(a, seeds)
+    size = abs(measure.mean_difference(b, a, seeds)) / measure.metric.scale
+    return float(2 * stats.norm.sf(size / draws.std())) if draws.any() else 1.0
 
 
 def _after_holm(rows: list[tuple[Row, list[float]]]) -> list[Row]:
@@ -207,10 +231,6 @@ def _conditions(in_a: dict, in_b: dict) -> tuple[str, ...]:
                 shown = " / ".join("; ".join(sorted(side)) for side in (mine, other))
                 said.append(f"{what.format(trait)}: {shown}")
     return tuple(said)
-
-
-def _right(table) -> np.ndarray:
-    return ((table["logit_1"] > table["logit_0"]) == (table["label"] == 1)).to_numpy()
 
 
 def _file(folder: Path, method: str, seed: int) -> Path:

@@ -28,7 +28,7 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
     names = [
         layout.runs_csv(suite.name), layout.table_csv(suite.name), layout.table_md(suite.name),
         layout.comparisons_csv(suite.name), layout.claims_json(suite.name),
-        layout.findings_json(suite.name),
+        layout.findings_json(suite.name), layout.tables_json(suite.name),
     ]  # fmt: skip
     # what the pages show where it is there
     drawn = [layout.inference_json(suite.name), layout.thresholds_json(suite.name)]
@@ -41,7 +41,7 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
                     f"stage '{stage}' ran with uncommitted changes, so no commit says what made it",
                     file=run.result, remedy="run it again on a clean commit, or --allow-dirty",
                 )  # fmt: skip
-        names += [run.result, run.predictions]
+        names += [run.result, run.predictions, *map(run.further_predictions, result.further)]
         drawn += [run.curve, run.gates]
     names += filter(Path.exists, drawn)
     root = layout.suite(suite.name)

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from wsa.errors import InputError, remake
 from wsa.files import check_files
@@ -17,16 +19,20 @@ from wsa.layout import Layout, RunFiles
 from wsa.machine.processes import LOCK
 from wsa.machine.progress import say
 from wsa.records.evidence import Inference, Thresholds
-from wsa.records.predictions import predictions_hash, read_predictions
+from wsa.records.predictions import logits_of, predictions_hash, read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Provenance, Pruning, Result, Training
 from wsa.suite.schema import Suite
+from wsa.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Run = tuple[str, int]  # method, seed
 
 # where bits cannot be expected: less than two seeds of a method differ by (in the embedded suite
 # they give other answers to 5 to 15 % of the sentences)
-ACCURACY_TOLERANCE = 0.01
+METRIC_TOLERANCE = 0.01
 ANSWERS_TOLERANCE = 0.05
 
 SNAKEMAKES = (".snakemake_timestamp",)  # what snakemake leaves in a folder that a rule makes
@@ -86,12 +92,17 @@ def _run_damages(suite: Suite, run: Run, files: RunFiles) -> Iterator[str]:
             stages["prune"] = pruning.code
         result = read_record(files.result, Result)
         _same_run(result, training, stages, files.result)
-        if predictions_hash(read_predictions(files.predictions)) != result.predictions:
-            raise InputError(
-                "is not what its record says",
-                file=files.predictions,
-                remedy=f"remake it: {remake(files.result)}",
-            )
+        recorded = {files.predictions: result.predictions} | {
+            files.further_predictions(name): split.predictions
+            for name, split in result.further.items()
+        }
+        known |= set(recorded)
+        for path, digest in recorded.items():
+            if predictions_hash(read_predictions(path)) != digest:
+                raise InputError(
+                    "is not what its record says", file=path,
+                    remedy=f"remake it: {remake(files.result)}",
+                )  # fmt: skip
     except InputError as error:
         yield str(error)
         return  # what is known of the other files depends on the records
@@ -131,7 +142,7 @@ def _table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
         table(layout, suite.name)
         for table in (
             *(Layout.runs_csv, Layout.table_csv, Layout.table_md, Layout.comparisons_csv),
-            *(Layout.claims_json, Layout.findings_json),
+            *(Layout.tables_json, Layout.claims_json, Layout.findings_json),
         )
     ]
     if not any(path.exists() for path in tables):
@@ -210,7 +221,7 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
                 continue
             say(f"making {run[0]}, seed {run[1]}, again in an empty folder …")
             _make(suite, run, clean)
-            yield _compare(run, recorded, clean.run(suite.name, *run))
+            yield _compare(suite.data.task, run, recorded, clean.run(suite.name, *run))
 
 
 def _other_inputs(
@@ -224,7 +235,7 @@ def _other_inputs(
     here = {
         "configuration": suite.run_digest(run[0]),
         "model": verify(layout.model(suite.model.name)),
-        "data": load_tokens(path, "train").sha256,
+        "data": load_tokens(path)["train"].sha256,
     }
     return tuple(
         f"not run: the {name} here is {value[:12]}…, that of the record "
@@ -252,7 +263,7 @@ def _make(suite: Suite, run: Run, layout: Layout) -> None:
             )
 
 
-def _compare(run: Run, recorded: RunFiles, again: RunFiles) -> Outcome:
+def _compare(task: Task, run: Run, recorded: RunFiles, again: RunFiles) -> Outcome:
     old = read_record(recorded.result, Result)
     new = read_record(again.result, Result)
     if new.predictions == old.predictions:
@@ -260,20 +271,35 @@ def _compare(run: Run, recorded: RunFiles, again: RunFiles) -> Outcome:
     reasons = tuple(_why_no_bits(old.provenance, new.provenance))
     before = read_predictions(recorded.predictions)
     after = read_predictions(again.predictions)
-    change = (after[["logit_0", "logit_1"]] - before[["logit_0", "logit_1"]]).abs().to_numpy().max()
-    flipped = (after["logit_1"] > after["logit_0"]) != (before["logit_1"] > before["logit_0"])
-    off = {s: new.states[s].accuracy - old.states[s].accuracy for s in old.states}
+    change = np.abs(logits_of(after) - logits_of(before)).max()
+    flipped = _other_answers(task, before, after)
+    metric = task.headline
+    moved = {
+        state: metric.scale * (new.states[state].metrics[metric.name] - then.metrics[metric.name])
+        for state, then in old.states.items()
+    }
     details = (
         f"logits differ by up to {change:.2g}; {int(flipped.sum())} of {len(flipped)} predictions "
         "are others",
-        *(f"accuracy {s}: {100 * old.states[s].accuracy:.2f} % then, {100 * d:+.2f} points now"
-          for s, d in off.items()),
+        *(
+            f"{metric.title} {state}: {metric.scale * old.states[state].metrics[metric.name]:.2f} "
+            f"{metric.unit} then, {points:+.2f} {metric.difference_unit} now".replace("  ", " ")
+            for state, points in moved.items()
+        ),
         *reasons,
-    )  # fmt: skip
+    )
     near = flipped.mean() <= ANSWERS_TOLERANCE and all(
-        abs(difference) <= ACCURACY_TOLERANCE for difference in off.values()
+        abs(points) <= metric.scale * METRIC_TOLERANCE for points in moved.values()
     )
     return Outcome(run, "within tolerance" if reasons and near else "different", details)
+
+
+def _other_answers(task: Task, before: pd.DataFrame, after: pd.DataFrame) -> np.ndarray:
+    """Which predictions are other classes, or numbers further off than a tenth of their spread."""
+    then, now = (task.predicted(logits_of(table)) for table in (before, after))
+    if task.classes:
+        return then != now
+    return np.abs(then - now) > 0.1 * before["label"].std()
 
 
 def _why_no_bits(old: Provenance, new: Provenance) -> Iterator[str]:

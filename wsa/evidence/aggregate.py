@@ -48,6 +48,16 @@ def aggregate(suite: Suite, layout: Layout) -> Claims:
     return claims
 
 
+def _no_formula(cell: object) -> object:
+    """`cell`, where it is text that a spreadsheet would compute, with an apostrophe before it."""
+    formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if formula else cell
+
+
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    for column in frame.columns:
+        cells = [_no_formula(cell) for cell in frame[column]]
+        if any(isinstance(cell, str) and cell.startswith("'") for cell in cells):
+            frame = frame.assign(**{column: cells})
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")

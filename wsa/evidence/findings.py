@@ -97,27 +97,22 @@ def _earlier(runs: Runs) -> list[Finding]:
 
 
 def _thresholds(runs: Runs) -> list[Finding]:
-    """Runs pruned at another threshold than the suite's, or than their siblings."""
+    """Runs pruned at another threshold than the suite's."""
     found = []
-    for name, method in runs.suite.methods.items():
-        ranks = {run: r.rank for run, r in runs.results.items() if run[0] == name and r.rank}
-        if not ranks:
+    for run, result in runs.results.items():
+        wanted = runs.suite.method(run[0]).threshold
+        if result.rank is None or result.rank.threshold == wanted:
             continue
-        used = [rank.threshold for rank in ranks.values()]
-        wanted = (method.adapter or {}).get("threshold")
-        whose = "the suite's" if wanted is not None else "most of its siblings'"
-        wanted = max(used, key=used.count) if wanted is None else wanted
-        found += [
+        found.append(
             Finding(
                 severity="error",
                 about=f"{run[0]}, seed {run[1]}",
-                message=f"was pruned at threshold {rank.threshold:g}, {whose} is {wanted:g}",
+                message=f"was pruned at threshold {result.rank.threshold:g}, the suite's is "
+                f"{wanted:g}",
                 runs=(runs.path(run),),
                 remedy=f"prune it again: {remake(runs.files(run).pruning)}",
             )
-            for run, rank in ranks.items()
-            if rank.threshold != wanted
-        ]
+        )
     return found
 
 

@@ -151,7 +151,7 @@ def markdown(runs: Runs, rows: Sequence[MethodRow], estimates: Sequence[Estimate
         memory = cost.peak_memory_bytes
         body.append(
             [
-                suite.method(cost.method).title,
+                _markdown(suite.method(cost.method).title),
                 f"{cost.n} of {len(suite.seeds)}",
                 *(_spread(own and own.mean, own and own.std, _digits(metric)) for own in found),
                 _spread(cost.effective_rank, cost.effective_rank_std, 2),
@@ -164,7 +164,7 @@ def markdown(runs: Runs, rows: Sequence[MethodRow], estimates: Sequence[Estimate
     table = tabulate(body, header, tablefmt="github", disable_numparse=True, colalign=right)
     what = metric.title[:1].upper() + metric.title[1:]
     return (
-        f"# {suite.title}\n\n{table}\n\n"
+        f"# {_markdown(suite.title)}\n\n{table}\n\n"
         f"Mean ± sample standard deviation (n−1) over n seeds; a single run has none. {what} is "
         "that of the pruned model where a method has gates, else that of the trained one.\n"
     )
@@ -216,6 +216,11 @@ def _spread(mean: float | None, std: float | None, digits: int) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return MISSING if value is None else format(value, form)
+
+
+def _markdown(text: str) -> str:
+    """`text` as a cell of a Markdown table."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def aggregate(suite: Suite, layout: Layout) -> None:

@@ -104,12 +104,14 @@ def printable(text: object) -> str:
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "[": "{[}", "*": "{*}",  # else arguments of the line break before them
 }  # fmt: skip
 
 
 def latex(text: object) -> str:
-    """`text` with LaTeX's special characters escaped."""
-    return "".join(_LATEX.get(letter, letter) for letter in printable(text))
+    """`text` with LaTeX's special characters escaped, in one line."""
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(printable(text).split()))
 
 
 FILTERS = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
 
 from wsa.errors import InputError
-from wsa.suite.schema import Protocol
+from wsa.suite.schema import DataSpec, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -47,14 +47,19 @@ def training_sentences(train: Tokens, protocol: Protocol) -> Tokens:
     return train.select(np.sort(order[:wanted])).truncated(protocol.max_length)
 
 
-def evaluation_sentences(train: Tokens, validation: Tokens, protocol: Protocol) -> Tokens:
-    """The sentences whose accuracy is reported: validation, or the holdout of the training data."""
+def evaluation_sentences(
+    splits: Mapping[str, Tokens], data: DataSpec, protocol: Protocol
+) -> dict[str, Tokens]:
+    """The sentences that are reported, by split; the first is the one that counts.
+
+    The validation splits, or the holdout of the training data.
+    """
     if protocol.evaluate_on == "validation":
-        return validation.truncated(protocol.max_length)
+        return {name: splits[name].truncated(protocol.max_length) for name in data.validation}
+    train = splits["train"]
     order = np.argsort(np.asarray(train.ids), kind="stable")
-    return train.select(np.sort(order[-protocol.holdout_sentences :])).truncated(
-        protocol.max_length
-    )
+    held = train.select(np.sort(order[-protocol.holdout_sentences :]))
+    return {"holdout": held.truncated(protocol.max_length)}
 
 
 def training_batches(
@@ -107,16 +112,28 @@ class TokenTable:
         import torch
 
         self.lengths = tokens.lengths
-        width = int(self.lengths.max())
-        table = np.full((len(tokens), width), tokens.pad_token_id, dtype=np.int64)
-        table[np.arange(width) < self.lengths[:, None]] = tokens.input_ids
-        self._table = torch.from_numpy(table).to(device)
-        self._mask = torch.from_numpy(np.arange(width) < self.lengths[:, None]).to(device)
-        self._labels = torch.from_numpy(tokens.labels.astype(np.int64)).to(device)
         self._device = device
+        self._columns = torch.arange(int(self.lengths.max()), device=device)
+        self._lengths = torch.from_numpy(self.lengths).to(device)
+        self._tables = {"input_ids": self._padded(tokens.input_ids, tokens.pad_token_id)}
+        if tokens.token_type_ids is not None:
+            self._tables["token_type_ids"] = self._padded(tokens.token_type_ids, 0)
+        kind = np.float32 if tokens.labels.dtype.kind == "f" else np.int64
+        self._labels = torch.from_numpy(tokens.labels.astype(kind)).to(device)
+
+    def _padded(self, values: Int[np.ndarray, " tokens"], fill: int) -> torch.Tensor:
+        """The ragged `values` as a table (sentences, longest)."""
+        import torch
+
+        width = int(self.lengths.max())
+        table = np.full((len(self.lengths), width), fill, dtype=values.dtype)
+        table[np.arange(width) < self.lengths[:, None]] = values
+        return torch.from_numpy(table).to(self._device)
 
     def batch(self, indices: Indices) -> dict[str, torch.Tensor]:
-        """`input_ids` and `attention_mask` (batch, longest), `labels` (batch,), all int64."""
+        """`input_ids` and `attention_mask` (batch, longest), of pairs `token_type_ids` where the
+        model has them, all int64; `labels` (batch,), int64, or float32 where they are numbers.
+        """
         import torch
 
         longest = int(self.lengths[indices].max())
@@ -124,8 +141,6 @@ class TokenTable:
         if self._device.type == "cuda":  # from other memory, the copy may wait for the GPU
             rows = rows.pin_memory()
         rows = rows.to(self._device, non_blocking=True)
-        return {
-            "input_ids": self._table[rows, :longest],
-            "attention_mask": self._mask[rows, :longest].long(),
-            "labels": self._labels[rows],
-        }
+        batch = {name: table[rows, :longest].long() for name, table in self._tables.items()}
+        mask = self._columns[:longest] < self._lengths[rows, None]
+        return batch | {"attention_mask": mask.long(), "labels": self._labels[rows]}

@@ -53,8 +53,11 @@ class Checkpoints:
         target = self.folder / f"step-{state['step']:08d}.pt"
         with atomic_path(target) as path, path.open("wb") as file:
             torch.save({"identity": self.identity, **state}, file)
-        for old in self._newest_first()[KEPT:]:
-            old.unlink()
+        states = self._newest_first()
+        # `latest` refused these, else the training would have gone on from them
+        later = [path for path in states if _step(path) > state["step"]]
+        for path in [*later, *states[len(later) + KEPT :]]:
+            path.unlink()
         now = time.monotonic()
         cost = now - begin if self.seconds else 0.0
         self._next = now + max(self.seconds, cost / SHARE)
@@ -87,14 +90,17 @@ class Checkpoints:
 
     def kept(self) -> str:
         """The end of a message that says which state is kept; empty if there is none yet."""
-        steps = [path.stem.removeprefix("step-").lstrip("0") for path in self._newest_first()]
-        return f"; the state after step {steps[0]} is kept" if steps else ""
+        states = self._newest_first()
+        return f"; the state after step {_step(states[0])} is kept" if states else ""
 
     def _newest_first(self) -> list[Path]:
-        def age(path: Path) -> tuple[int, str]:
-            return path.stat().st_mtime_ns, path.name
+        """By the step in the name: a clock may be set back, or differ between two machines."""
+        states = (path for path in self.folder.glob("step-*.pt") if path.stem[5:].isdecimal())
+        return sorted(states, key=_step, reverse=True)
 
-        return sorted(self.folder.glob("step-*.pt"), key=age, reverse=True)
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 # what the two readers raise for a file that is cut short or overwritten

@@ -74,6 +74,7 @@ class Loop:
         self.base_rates = [group["lr"] for group in self.groups]
         self.losses = torch.zeros(len(self.batches), device=device)
         self.curves = Curves(method.learning_rate, self.rate)
+        self.title = suite.name
         self.step, self.sentences, self.seconds = 0, 0, 0.0
         self.earlier_peak = 0  # bytes, before an interruption
         self.continued_at: list[int] = []
@@ -84,7 +85,7 @@ class Loop:
         Raises:
             InputError: for a loss or a weight that is not finite, or too little memory.
         """
-        steps = len(self.batches)
+        self.title, steps = title, len(self.batches)
         # dropout's stream starts alike for every method, though methods draw from it differently
         torch.manual_seed(2**32 + self.seed)
         if (state := checkpoints.latest()) is not None:
@@ -95,7 +96,7 @@ class Loop:
         begin = time.perf_counter() - self.seconds
         with SignalNoted() as stop:
             while self.step < steps:
-                self._train_step(checkpoints)
+                self.train_step(checkpoints)
                 logs, stops = self.curves.wants(self.step), stop.number is not None
                 saves = stops or checkpoints.due()
                 if logs or saves:
@@ -115,9 +116,12 @@ class Loop:
         progress.close()
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad and not torch.isfinite(parameter).all():
-                raise InputError(f"training ended with NaN or Inf in {name}")
+                raise InputError(
+                    f"{title}: training ended with NaN or Inf in {name}", **self._too_far()
+                )
 
-    def _train_step(self, checkpoints: Checkpoints) -> None:
+    def train_step(self, checkpoints: Checkpoints) -> None:
+        """One step of AdamW on the next batch; `checkpoints` are for its error messages."""
         indices = self.batches[self.step]
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * float(self.rate[self.step])
@@ -148,10 +152,21 @@ class Loop:
         losses = recent.tolist()
         index = int(np.flatnonzero(~np.isfinite(losses))[0])
         raise InputError(
-            f"the loss became {losses[index]} in step {first + index + 1} of {len(self.batches)}"
-            f"{checkpoints.kept()}",
-            remedy="a lower learning rate, or precision: float32",
-        )
+            f"{self.title}: the loss became {losses[index]} in step {first + index + 1} of "
+            f"{len(self.batches)}{checkpoints.kept()}", **self._too_far(),
+        )  # fmt: skip
+
+    def _too_far(self) -> dict[str, Any]:
+        """What to change where numbers are not finite: key, value and remedy of an InputError."""
+        decay, rate = self.protocol.weight_decay, max(self.base_rates, default=0.0)
+        # AdamW takes the share decay·rate from a weight in each step
+        if decay > rate and decay * rate >= 1:
+            return {
+                "key": "protocol.weight_decay", "value": decay,
+                "remedy": "a smaller weight_decay: times the learning rate it should be far "
+                "below 1",
+            }  # fmt: skip
+        return {"remedy": "a lower learning rate, or precision: float32"}
 
     @contextlib.contextmanager
     def _full_memory_told(self, checkpoints: Checkpoints) -> Iterator[None]:
@@ -161,7 +176,7 @@ class Loop:
             if not is_out_of_memory(error):
                 raise
             raise InputError(
-                f"out of memory in step {self.step + 1} of {len(self.batches)}"
+                f"{self.title}: out of memory in step {self.step + 1} of {len(self.batches)}"
                 f"{checkpoints.kept()}",
                 key="protocol.batch_size", value=self.protocol.batch_size,
                 remedy="a smaller batch_size or max_length, or a device with more memory",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from wsa.errors import InputError
+from wsa.errors import InputError, is_out_of_memory
 from wsa.learning.deberta import optimise
 from wsa.suite.schema import Method, ModelSpec
+from wsa.task import Task
 
 PARAMETERS_FILE = "parameters.safetensors"
 
@@ -35,20 +38,21 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
-def load_pretrained(folder: Path, seed: int) -> nn.Module:
-    """The pretrained model in fp32 with a two-class head whose start depends on `seed` alone.
+def load_pretrained(folder: Path, seed: int, task: Task) -> nn.Module:
+    """The pretrained model in fp32 with a head for `task` whose start depends on `seed` alone.
 
     Args:
         folder: a model folder as transformers writes it.
         seed: decides the new head, for every method alike.
+        task: decides the head's outputs and the loss.
 
     Raises:
         InputError: if the folder holds no model that transformers can read.
     """
-    return load_with_gaps(folder, seed)[0]
+    return load_with_gaps(folder, seed, task)[0]
 
 
-def load_with_gaps(folder: Path, seed: int) -> tuple[nn.Module, set[str]]:
+def load_with_gaps(folder: Path, seed: int, task: Task) -> tuple[nn.Module, set[str]]:
     """What `load_pretrained` gives, and the parameters that the folder has no weights for.
 
     transformers starts those at random: right for the head, and for nothing else.
@@ -60,12 +64,12 @@ def load_with_gaps(folder: Path, seed: int) -> tuple[nn.Module, set[str]]:
         with quiet_transformers():
             # the stored precision may be half: transformers 5 keeps it unless told otherwise
             model, info = AutoModelForSequenceClassification.from_pretrained(
-                folder, num_labels=2, dtype=torch.float32, local_files_only=True,
+                folder, num_labels=task.num_labels, dtype=torch.float32, local_files_only=True,
                 trust_remote_code=False, output_loading_info=True,
             )  # fmt: skip
     except Exception as error:  # the library raises anything for a damaged or a strange model
         raise InputError(f"transformers cannot load this model: {error}", file=folder) from error
-    model.config.problem_type = "single_label_classification"
+    model.config.problem_type = task.problem_type
     return optimise(model), set(info["missing_keys"])
 
 
@@ -95,49 +99,12 @@ def attach(
         return model
     from peft import get_peft_model
 
+    from wsa.learning.peft_types import peft_config
+
     config = peft_config(method, spec)
     if method.spectral and factor_cache is not None:
         config.factor_cache, config.factor_rank = str(factor_cache), factor_rank
     return get_peft_model(model, config)
-
-
-def peft_config(method: Method, spec: ModelSpec):
-    """The PEFT configuration of `method` on `spec`.
-
-    Raises:
-        InputError: for an unknown PEFT type or argument.
-    """
-    import peft
-    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-
-    import wsa.adapters  # noqa: F401  (enters the spectral family)
-    from wsa.errors import did_you_mean
-
-    arguments = dict(method.adapter or {})
-    peft_type = arguments.pop("peft_type")
-    kinds = {
-        str(getattr(key, "value", key)): cls for key, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()
-    }
-    if peft_type not in kinds:
-        raise InputError(
-            "unknown PEFT type", key="adapter.peft_type", value=peft_type,
-            remedy=did_you_mean(str(peft_type), kinds),
-        )  # fmt: skip
-    config_class = kinds[peft_type]
-    known = {name for name in config_class.__dataclass_fields__ if name != "peft_type"}
-    for key in arguments:
-        if key not in known:
-            raise InputError(
-                f"unknown argument of {peft_type}", key=f"adapter.{key}",
-                remedy=did_you_mean(key, known),
-            )  # fmt: skip
-    arguments.setdefault("target_modules", list(spec.target_modules))
-    try:
-        return config_class(
-            task_type=peft.TaskType.SEQ_CLS, modules_to_save=list(spec.head_modules), **arguments
-        )
-    except Exception as error:  # PEFT does not check types, so a wrong one raises anything
-        raise InputError(str(error), key="adapter", value=method.adapter) from error
 
 
 def save_trained(model: nn.Module, method: Method, folder: Path) -> None:
@@ -146,14 +113,25 @@ def save_trained(model: nn.Module, method: Method, folder: Path) -> None:
         model.save_pretrained(str(folder))
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         # PEFT writes a set in any order; equal adapters should be equal bytes
-        for key in ("target_modules", "exclude_modules"):
+        for key in ("target_modules", "exclude_modules", "feedforward_modules"):
             if isinstance(config.get(key), list):
                 config[key].sort()
+        _make_readable(config)
         text = json.dumps(config, indent=2, sort_keys=True)
         (folder / "adapter_config.json").write_text(text, encoding="utf-8")
         return
     trained = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
     save_file(trained, folder / PARAMETERS_FILE)
+
+
+def _make_readable(config: dict[str, Any]) -> None:
+    """Write IA3's feedforward modules as the expression they stand for, where PEFT would balk.
+
+    It takes [output.dense] with the targets [dense] when training, and not when it loads them.
+    """
+    inner, outer = (config.get(f"{kind}_modules") for kind in ("feedforward", "target"))
+    if isinstance(inner, list) and isinstance(outer, list) and not set(inner) <= set(outer):
+        config["feedforward_modules"] = f".*({'|'.join(map(re.escape, inner))})"
 
 
 def load_trained(model: nn.Module, method: Method, folder: Path) -> nn.Module:
@@ -171,3 +149,25 @@ def load_trained(model: nn.Module, method: Method, folder: Path) -> nn.Module:
             f"made for another model: it has no {unexpected[0]}", file=folder / PARAMETERS_FILE
         )
     return model
+
+
+class CannotMergeError(Exception):
+    """PEFT cannot write this adapter into the weights of its model."""
+
+
+def merge(model: nn.Module, safe: bool = False) -> nn.Module:
+    """The plain model inside the PEFT model `model`, with the adapter in its weights, for good.
+
+    Args:
+        model: what `load_trained` gave for a method with an adapter.
+        safe: refuse a weight that becomes NaN or infinite.
+
+    Raises:
+        CannotMergeError: if the method has no such form; `model` may be half changed.
+    """
+    try:
+        return model.merge_and_unload(safe_merge=safe)
+    except Exception as error:  # what PEFT raises here has no type in common
+        if is_out_of_memory(error):
+            raise
+        raise CannotMergeError(f"{type(error).__name__}: {error}") from error

@@ -1,48 +1,48 @@
-"""Sentences as token ids: made once for each model and data set, read by every run.
+"""Texts as token ids: made once for each model and data set, read by every run.
 
-The file is safetensors, so that reading it needs neither torch nor transformers. Sentences are
-not truncated in it: the maximum length is a suite's choice.
+The file is safetensors, so that reading it needs neither torch nor transformers. Texts are not
+truncated in it: the maximum length is a suite's choice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Int8, Int32, Int64
+from jaxtyping import Int, Int8, Int32, Int64, Num
 
 from wsa.errors import InputError, remake
-from wsa.files import atomic_path
-from wsa.layout import Layout
-from wsa.records.source import verify
-from wsa.suite.schema import DataSpec, ModelSpec
 
-SPLITS = ("train", "validation")
+SPECIAL = -1  # the segment of a special token
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One split, tokenised, its sentences one after the other (ragged).
+    """One split, tokenised, its sentences (or pairs of them) one after the other (ragged).
 
     Attributes:
         input_ids: the token ids of all sentences, special tokens included.
+        segments: what a token belongs to: 0 the text, 1 the second of a pair, −1 none (special).
+        token_type_ids: what the model's tokenizer says of each token of a pair; None for single
+            texts and for models that do not tell segments apart.
         offsets: sentence `i` is `input_ids[offsets[i]:offsets[i + 1]]`; the first is 0.
-        labels: 0 or 1.
+        labels: numbers of classes (int16), or numbers (float32).
         ids: the sentences' ids, hashes of their texts.
         pad_token_id: what fills up a batch.
-        separator_id: the last token of every sentence (`[SEP]`); None if there is none.
-        sha256: of the file's content, both splits and their origin.
+        sha256: of the file's content, all splits and their origin.
     """
 
     input_ids: Int32[np.ndarray, " tokens"]
+    segments: Int8[np.ndarray, " tokens"]
+    token_type_ids: Int8[np.ndarray, " tokens"] | None
     offsets: Int64[np.ndarray, " sentences+1"]
-    labels: Int8[np.ndarray, " sentences"]
+    labels: Num[np.ndarray, " sentences"]
     ids: list[str]
     pad_token_id: int
-    separator_id: int | None
     sha256: str
 
     def __len__(self) -> int:
@@ -54,114 +54,74 @@ class Tokens:
         return np.diff(self.offsets)
 
     def truncated(self, max_length: int) -> Tokens:
-        """Every sentence cut to `max_length` tokens; a separator stays its last token.
+        """Every sentence cut to `max_length` tokens, its special tokens kept; the longer of a pair
+        first.
 
         The same ids as a tokenizer with `truncation=True, max_length=max_length` gives.
         """
-        lengths = np.minimum(self.lengths, max_length)
-        ids = self._gather(self.offsets[:-1], lengths)
-        offsets = _offsets(lengths)
-        if self.separator_id is not None:
-            ids[offsets[1:] - 1] = self.separator_id
-        return self._replace(ids, offsets, self.labels, self.ids)
+        if self.lengths.max(initial=0) <= max_length:
+            return self
+        sentence = np.repeat(np.arange(len(self)), self.lengths)
+        counts = [
+            np.bincount(sentence[self.segments == segment], minlength=len(self))
+            for segment in (SPECIAL, 0, 1)
+        ]
+        room = np.maximum(max_length - counts[0], 0)
+        limits = _longest_first(counts[1], counts[2], room)
+        kept = self.segments == SPECIAL
+        for segment, limit in enumerate(limits):
+            own = np.flatnonzero(self.segments == segment)
+            starts = np.cumsum(counts[segment + 1]) - counts[segment + 1]
+            place = np.arange(len(own)) - starts[sentence[own]]  # of a token in its text
+            kept[own[place < limit[sentence[own]]]] = True
+        lengths = np.bincount(sentence[kept], minlength=len(self))
+        return self._cut(kept, lengths)
 
     def select(self, indices: Int[np.ndarray, " chosen"]) -> Tokens:
         """The sentences `indices`, in that order."""
         indices = np.asarray(indices)
         lengths = self.lengths[indices]
-        ids = self._gather(self.offsets[:-1][indices], lengths)
-        names = [self.ids[i] for i in indices]
-        return self._replace(ids, _offsets(lengths), self.labels[indices], names)
+        shift = np.repeat(self.offsets[:-1][indices] - offsets_of(lengths)[:-1], lengths)
+        chosen = self._cut(shift + np.arange(len(shift)), lengths)
+        return replace(
+            chosen, labels=self.labels[indices], ids=[self.ids[i] for i in indices]
+        )
 
-    def _gather(
-        self, starts: Int64[np.ndarray, " n"], lengths: Int64[np.ndarray, " n"]
-    ) -> Int32[np.ndarray, " tokens"]:
-        """A copy of `lengths[i]` tokens from `starts[i]` on, for every i."""
-        shift = np.repeat(starts - _offsets(lengths)[:-1], lengths)
-        return self.input_ids[shift + np.arange(len(shift))]
-
-    def _replace(self, input_ids, offsets, labels, ids) -> Tokens:
-        return Tokens(
-            input_ids, offsets, labels, ids, self.pad_token_id, self.separator_id, self.sha256
+    def _cut(self, tokens: np.ndarray, lengths: np.ndarray) -> Tokens:
+        """These of the tokens, in sentences of these lengths."""
+        types = self.token_type_ids
+        return replace(
+            self,
+            input_ids=self.input_ids[tokens],
+            segments=self.segments[tokens],
+            token_type_ids=None if types is None else types[tokens],
+            offsets=offsets_of(lengths),
         )
 
 
-def _offsets(lengths: Int[np.ndarray, " sentences"]) -> Int64[np.ndarray, " sentences+1"]:
+def _longest_first(
+    first: Int[np.ndarray, " n"], second: Int[np.ndarray, " n"], room: Int[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """How many tokens of each of two texts fit into `room`: the longer one is cut first.
+
+    Cut further, both get half of it; of an odd number the longer one gets more, the second one
+    where both are equal (as the `tokenizers` library does).
+    """
+    short, long = np.minimum(first, second), np.maximum(first, second)
+    least = np.minimum(short, room // 2)
+    most = np.minimum(long, room - np.minimum(short, room // 2))
+    fits = first + second <= room
+    short, long = np.where(fits, short, least), np.where(fits, long, most)
+    swap = first > second
+    return np.where(swap, long, short), np.where(swap, short, long)
+
+
+def offsets_of(lengths: Int[np.ndarray, " sentences"]) -> Int64[np.ndarray, " sentences+1"]:
+    """Where each sentence begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-# --- writing -------------------------------------------------------------------------------------
-
-
-def tokenise(model: ModelSpec, data: DataSpec, layout: Layout) -> Path:
-    """Tokenise both splits of `data` for `model` into `layout.tokens(model.name, data.name)`.
-
-    The ids are those of `AutoTokenizer` with the model's own special tokens, e.g.
-    `[CLS] sentence [SEP]`, and without truncation.
-
-    Raises:
-        InputError: model or data are damaged, or transformers cannot load the tokenizer.
-    """
-    import pyarrow.parquet as pq
-    from safetensors.numpy import save_file
-
-    folder = layout.model(model.name)
-    origin = {"model": verify(folder), "data": verify(layout.data(data.name))}
-    tokenizer = _tokenizer(folder)
-    arrays: dict[str, np.ndarray] = {}
-    last: set[int] = set()
-    for split in SPLITS:
-        table = pq.read_table(layout.data(data.name) / f"{split}.parquet")
-        rows = tokenizer(
-            table.column("sentence").to_pylist(),
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )["input_ids"]
-        ids = "\n".join(table.column("id").to_pylist()).encode()
-        arrays |= {
-            f"{split}.input_ids": np.concatenate([np.asarray(row, np.int32) for row in rows]),
-            f"{split}.offsets": _offsets(np.asarray([len(row) for row in rows])),
-            f"{split}.labels": table.column("label").to_numpy().astype(np.int8),
-            f"{split}.ids": np.frombuffer(ids, np.uint8),
-        }
-        last |= {row[-1] for row in rows}
-    about = {
-        "pad_token_id": _pad_token_id(tokenizer),
-        "separator_id": tokenizer.sep_token_id if last == {tokenizer.sep_token_id} else None,
-        "origin": origin,
-        "tokenizer": {"class": type(tokenizer).__name__} | _versions(),
-    }
-    # one metadata key: safetensors writes several in any order, and equal tokens should be
-    # equal bytes
-    metadata = {"tokens": json.dumps(about | {"sha256": _digest(arrays, about)}, sort_keys=True)}
-    path = layout.tokens(model.name, data.name)
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary, metadata)
-    return path
-
-
-def _tokenizer(folder: Path):
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the library raises anything here, even plain Exception
-        raise InputError(f"transformers cannot load the tokenizer: {error}", file=folder) from error
-
-
-def _pad_token_id(tokenizer) -> int:
-    """The padding token; a tokenizer without one pads with its last token, which the mask hides."""
-    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("tokenizers", "transformers")}
-
-
-def _digest(arrays: dict[str, np.ndarray], about: dict) -> str:
+def digest_of(arrays: dict[str, np.ndarray], about: dict) -> str:
     """SHA-256 over names, dtypes, shapes and values of the arrays, and what is said about them."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
@@ -170,15 +130,11 @@ def _digest(arrays: dict[str, np.ndarray], about: dict) -> str:
     return digest.hexdigest()
 
 
-# --- reading -------------------------------------------------------------------------------------
-
-
-def load_tokens(path: Path, split: str) -> Tokens:
-    """One split of a file that `tokenise` wrote; its content is checked against its hash.
+def load_tokens(path: Path) -> dict[str, Tokens]:
+    """The splits of a file that `stages.tokenise` wrote, by name; checked against its hash.
 
     Args:
         path: `layout.tokens(model, data)`.
-        split: "train" or "validation".
 
     Raises:
         InputError: the file is missing or damaged; names the command that makes it again.
@@ -193,16 +149,24 @@ def load_tokens(path: Path, split: str) -> Tokens:
             about = json.loads(file.metadata()["tokens"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         expected = about.pop("sha256")
+        if digest_of(arrays, about) != expected:
+            raise InputError("damaged: its content has changed", file=path, remedy=remedy)
+        return dict(_splits(arrays, about, expected))
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"damaged: {error}", file=path, remedy=remedy) from None
-    if _digest(arrays, about) != expected:
-        raise InputError("damaged: its content has changed", file=path, remedy=remedy)
-    return Tokens(
-        input_ids=arrays[f"{split}.input_ids"],
-        offsets=arrays[f"{split}.offsets"],
-        labels=arrays[f"{split}.labels"],
-        ids=arrays[f"{split}.ids"].tobytes().decode().split("\n"),
-        pad_token_id=about["pad_token_id"],
-        separator_id=about["separator_id"],
-        sha256=expected,
-    )
+
+
+def _splits(
+    arrays: dict[str, np.ndarray], about: dict, sha256: str
+) -> Iterator[tuple[str, Tokens]]:
+    for split in about["splits"]:
+        yield split, Tokens(
+            input_ids=arrays[f"{split}.input_ids"],
+            segments=arrays[f"{split}.segments"],
+            token_type_ids=arrays.get(f"{split}.token_type_ids"),
+            offsets=arrays[f"{split}.offsets"],
+            labels=arrays[f"{split}.labels"],
+            ids=arrays[f"{split}.ids"].tobytes().decode().split("\n"),
+            pad_token_id=about["pad_token_id"],
+            sha256=sha256,
+        )

@@ -194,7 +194,8 @@ def check_gpu_memory(
             raise InputError(
                 f"method '{method}' needs about {_gigabytes(found.memory_bytes)} on the GPU for "
                 f"its longest batch, and {name} has {_gigabytes(available)}",
-                file=suite.name, key="protocol.batch_size", value=suite.protocol.batch_size,
+                file=layout.suite_file(suite.name), key="protocol.batch_size",
+                value=suite.protocol.batch_size,
                 remedy="a GPU with more memory, or a smaller batch_size or max_length; or without "
                 "a GPU: CUDA_VISIBLE_DEVICES= snakemake … --config allow_cpu=true",
             )  # fmt: skip

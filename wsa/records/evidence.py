@@ -75,7 +75,7 @@ class PairComparison(Record):
     seeds: tuple[int, ...] = Field(description="that both have")
     sentences: int
     difference: float = Field(
-        description="mean headline metric of a minus that of b, whether more of it is better or less"
+        description="mean headline metric of a minus that of b, also where less of it is better"
     )
     interval: Interval | None = Field(
         description="for other seeds and other sentences; null for n = 1"
@@ -228,7 +228,7 @@ class Inference(Record):
     adapters: dict[str, tuple[float, ...]] = Field(
         default={},
         description="the same rounds with adapters that are not merged: 'method' as trained, "
-        "'method pruned' → seconds",
+        "'method pruned' → seconds; a method that is here alone cannot be merged",
     )
 
 

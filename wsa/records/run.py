@@ -146,6 +146,15 @@ class Pruning(Record):
     files: dict[str, str]
     code: str
 
+    def check_threshold(self, threshold: float, path: Path) -> None:
+        """Raise InputError unless this is what pruning at `threshold` gave; `path`: its file."""
+        if self.rank.threshold != threshold:
+            raise InputError(
+                f"the run was pruned at another threshold than the suite's {threshold:g}",
+                file=path, key="rank.threshold", value=self.rank.threshold,
+                remedy=f"prune it again: {remake(path)}",
+            )  # fmt: skip
+
 
 class State(Record):
     """One state of a trained model on the sentences of one split."""

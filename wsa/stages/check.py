@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import write_json
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, evaluation_sentences, training_sentences
-from wsa.learning.models import attach, is_head, load_pretrained, load_with_gaps
-from wsa.learning.tokens import SPLITS, load_tokens
+from wsa.learning.batches import TokenTable
+from wsa.learning.models import (
+    CannotMergeError,
+    attach,
+    is_head,
+    load_pretrained,
+    load_trained,
+    load_with_gaps,
+    merge,
+    save_trained,
+)
 from wsa.records.source import RECORD
+from wsa.stages.session import Session
 from wsa.suite.schema import Method, Suite
+
+# LoRA's A moves from the second step on, its B starts at zero; some tuners need one more
+STEPS = 3
+SENTENCES = 8
+# by how much logits may differ after saving or merging, beside their own size
+TOLERANCE = 1e-3
+NAMED = 10  # weights in a message
 
 
 def check_method(suite: Suite, name: str, layout: Layout) -> None:
-    """Attach the method to the model, take one step with it, and write down that it fits.
+    """Do with the method in small all that will be done with it, and write down that it fits.
+
+    It is attached to the model, takes a few steps, is saved, loaded and merged. What cannot be
+    merged, or holds weights that do not move, is told in one line and fits.
 
     Raises:
         InputError: for too few sentences, a tokenizer of another model, a weight that is missing or
             has NaN, sentences longer than the model takes; for an unknown PEFT type or argument, an
-            argument of the wrong type, a rank larger than a matrix, a target or head module that
-            the model does not have.
+            argument of the wrong type or without effect, a rank larger than a matrix, a target or
+            head module that the model does not have; for a method that trains nothing but the
+            head, or gives other logits when it is loaded again or merged.
     """
     method = suite.method(name)
-    path = layout.tokens(suite.model.name, suite.data.name)
-    train, validation = (load_tokens(path, split) for split in SPLITS)
-    parts = (
-        training_sentences(train, suite.protocol),
-        evaluation_sentences(train, validation, suite.protocol),
-    )
+    session = Session(suite, layout)
+    parts = (session.training, *session.evaluation.values())
     if method.kind != "majority":
         longest = max(parts, key=lambda part: part.lengths.max())
-        batch = TokenTable(longest, torch.device("cpu")).batch(longest.lengths.argsort()[-1:])
+        # of all lengths, the longest among them
+        spread = np.linspace(0, len(longest) - 1, min(SENTENCES, len(longest))).round().astype(int)
+        rows = np.argsort(longest.lengths, kind="stable")[spread]
+        batch = TokenTable(longest, torch.device("cpu")).batch(rows)
         _check_model(suite, layout, max(int(part.input_ids.max()) for part in parts), batch)
         _check_method(name, method, batch, suite, layout)
     write_json(
@@ -42,11 +66,9 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
     )
 
 
-def _check_model(
-    suite: Suite, layout: Layout, largest_id: int, batch: dict[str, torch.Tensor]
-) -> None:
+def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str, Tensor]) -> None:
     folder = layout.model(suite.model.name)
-    model = load_pretrained(folder, seed=0)
+    model = load_pretrained(folder, 0, suite.data.task)
     known = model.get_input_embeddings().num_embeddings
     if largest_id >= known:
         raise InputError(
@@ -61,52 +83,173 @@ def _check_model(
                 remedy=f"fetch the model again: {remake(folder / RECORD)}",
             )  # fmt: skip
     try:
-        _take_step(model, batch)
+        model.train()
+        model(**batch).loss.backward()
     except (IndexError, RuntimeError) as error:
         tokens = batch["input_ids"].shape[1]
         raise InputError(
             f"the model cannot read the longest sentence, of {tokens} tokens: {error}",
-            file=suite.name, key="protocol.max_length", value=suite.protocol.max_length,
+            file=layout.suite_file(suite.name), key="protocol.max_length",
+            value=suite.protocol.max_length,
             remedy=f"at most {getattr(model.config, 'max_position_embeddings', 'its positions')}",
         ) from error  # fmt: skip
 
 
 def _check_method(
-    name: str, method: Method, batch: dict[str, torch.Tensor], suite: Suite, layout: Layout
+    name: str, method: Method, batch: dict[str, Tensor], suite: Suite, layout: Layout
 ) -> None:
-    key = f"methods.{name}"
+    file, key = layout.suite_file(suite.name), f"methods.{name}"
+    model_file = layout.model_file(suite.model.name)
     folder = layout.model(suite.model.name)
-    model, gaps = load_with_gaps(folder, seed=0)
+    model, gaps = load_with_gaps(folder, 0, suite.data.task)
     modules = {module for module, _ in model.named_modules()}
-    targets = (method.adapter or {}).get("target_modules", suite.model.target_modules)
-    wanted = [("head_modules", module) for module in suite.model.head_modules]
-    if isinstance(targets, list | tuple):  # a string is a pattern, which PEFT checks
-        wanted += [("target_modules", module) for module in targets]
-    for part, module in wanted:
+    targets = (method.adapter or {}).get("target_modules")
+    wanted = [(model_file, "head_modules", module) for module in suite.model.head_modules]
+    if targets is None:
+        wanted += [(model_file, "target_modules", name) for name in suite.model.target_modules]
+    elif isinstance(targets, list | tuple):  # a string is a pattern, which PEFT checks
+        wanted += [(file, f"{key}.adapter.target_modules", module) for module in targets]
+    for where, part, module in wanted:
         if not any(m == module or m.endswith(f".{module}") for m in modules):
             raise InputError(
-                f"the model '{suite.model.name}' has no module '{module}'", file=suite.name,
-                key=f"{key}: {part}",
+                f"the model '{suite.model.name}' has no module '{module}'", file=where,
+                key=part,
                 remedy=did_you_mean(str(module), {m.rsplit(".", 1)[-1] for m in modules}),
             )  # fmt: skip
-    if gaps := sorted(name for name in gaps if not is_head(name, suite.model)):
+    gaps = sorted(name for name in gaps if not is_head(name, suite.model))
+    if heads := {name.rsplit(".", 1)[0] for name in gaps if not _in_body(name, model)}:
+        known = suite.model.head_modules
+        raise InputError(
+            f"the model has a new head '{min(heads)}', which is not among them", file=model_file,
+            key="head_modules", value=list(known),
+            remedy=f"head_modules: [{', '.join([*sorted(heads), *known])}]",
+        )  # fmt: skip
+    if gaps:
         raise InputError(
             f"its weights lack {len(gaps)} parameters of the body, such as {gaps[0]}", file=folder,
-            remedy="bring config.json and weights of one model, as save_pretrained wrote them",
+            remedy="bring config.json and weights of one model, as save_pretrained wrote them; or, "
+            f"if it is part of the head, add it to head_modules in {model_file}",
         )  # fmt: skip
     try:
-        model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
-        loss = _take_step(model, batch)
-    except Exception as error:  # PEFT does not check types, so a wrong one raises anything
-        what = error if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        raise InputError(str(what), file=suite.name, key=key) from error
-    if not torch.isfinite(loss):
-        raise InputError(f"the loss of one sentence is {loss.item()}", file=suite.name, key=key)
+        _try_method(name, method, model, batch, suite, layout)
+    except InputError as error:
+        own = error.key if error.file else ".".join(filter(None, [key, error.key]))
+        raise InputError(
+            error.problem, file=error.file or file, key=own, value=error.value,
+            remedy=error.remedy or _remedy(method),
+        ) from error  # fmt: skip
+    except Exception as error:  # what PEFT raises for a method that it cannot do has no bounds
+        raise InputError(
+            f"{type(error).__name__}: {error}", file=file,
+            key=f"{key}.adapter" if method.kind == "adapter" else key, value=method.adapter,
+            remedy=_remedy(method),
+        ) from error  # fmt: skip
 
 
-def _take_step(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The loss of a batch, with its gradients computed."""
+def _in_body(name: str, model: nn.Module) -> bool:
+    """Whether the parameter `name` lies in the encoder, which the classification head reads."""
+    return name.startswith(f"{model.base_model_prefix}.")
+
+
+def _try_method(
+    name: str,
+    method: Method,
+    model: nn.Module,
+    batch: dict[str, Tensor],
+    suite: Suite,
+    layout: Layout,
+) -> None:
+    """The life of a run in small; the key of an InputError is that below the method."""
+    model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
+    _check_names(model, method)
+    idle = set(_train(model, batch))
+    body = {n for n, p in model.named_parameters() if p.requires_grad and p.numel()}
+    body = {n for n in body if not is_head(n, suite.model)}
+    if method.kind == "adapter" and body <= idle:
+        raise InputError(f"no weight but the head's has moved after {STEPS} steps")
+    if idle:
+        named = [*sorted(idle)[:NAMED], *(["…"] if len(idle) > NAMED else [])]
+        print(
+            f"{suite.name}: methods.{name}: {len(idle)} weights are said to train and have not "
+            f"moved after {STEPS} steps: {', '.join(named)}", flush=True,
+        )  # fmt: skip
+    trained = _logits(model, batch)
+    with tempfile.TemporaryDirectory() as folder:
+        save_trained(model, method, Path(folder))
+        del model
+        loaded = load_pretrained(layout.model(suite.model.name), 0, suite.data.task)
+        loaded = load_trained(loaded, method, Path(folder))
+    _check_same(trained, _logits(loaded, batch), "saved and loaded again")
+    if method.kind == "adapter":
+        try:
+            merged = merge(loaded)
+        except CannotMergeError as error:
+            print(f"{suite.name}: methods.{name}: cannot be merged ({error})", flush=True)
+        else:
+            _check_same(trained, _logits(merged, batch), "merged")
+
+
+def _check_names(model: nn.Module, method: Method) -> None:
+    """Refuse patterns and names that match no module: PEFT passes over them."""
+    from wsa.learning.peft_types import idle_patterns
+
+    modules = getattr(getattr(model, "base_model", None), "targeted_module_names", None)
+    if method.kind != "adapter" or not modules:
+        return
+    for key, pattern in idle_patterns(method.adapter, modules):
+        raise InputError(
+            f"'{pattern}' matches none of the adapted modules", key=f"adapter.{key}",
+            remedy=did_you_mean(pattern, {module.rsplit(".", 1)[-1] for module in modules})
+            + f"; a full name is {modules[0]}",
+        )  # fmt: skip
+
+
+def _train(model: nn.Module, batch: dict[str, Tensor]) -> Iterator[str]:
+    """Take `STEPS` steps; gives the names of the weights that should train and do not move.
+
+    Raises:
+        InputError: if there is nothing to train, or the first loss is not finite.
+    """
     model.train()
-    loss = model(**batch).loss
-    loss.backward()
-    return loss.detach()
+    trains = {n: p for n, p in model.named_parameters() if p.requires_grad and p.numel()}
+    if not trains:
+        raise InputError("no weight is said to train")
+    optimizer = torch.optim.AdamW(trains.values(), lr=1e-3, weight_decay=0.0)
+    tuner = getattr(model, "base_model", None)
+    for step in range(STEPS):
+        loss = model(**batch).loss
+        if step == 0 and not torch.isfinite(loss):
+            raise InputError(f"the loss of the first step is {loss.item()}")
+        loss.backward()
+        optimizer.step()
+        if hasattr(tuner, "update_and_allocate"):  # AdaLoRA's hook
+            tuner.update_and_allocate(step)
+        optimizer.zero_grad()
+    for name, parameter in trains.items():
+        # without weight decay, AdamW moves what has ever had a gradient
+        mean = optimizer.state[parameter].get("exp_avg")
+        if mean is None or not mean.any():
+            yield name
+
+
+def _logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    """The logits of a batch, without dropout."""
+    model.eval()
+    with torch.no_grad():
+        return model(**{key: value for key, value in batch.items() if key != "labels"}).logits
+
+
+def _check_same(trained: Tensor, found: Tensor, what: str) -> None:
+    error = (trained - found).abs().max().item()
+    if not error <= TOLERANCE * max(1.0, trained.abs().max().item()):
+        raise InputError(f"{what}, it gives other logits than as trained, by {error:.2g}")
+
+
+def _remedy(method: Method) -> str | None:
+    """What a person may change, where PEFT does not say it."""
+    if method.kind != "adapter":
+        return None
+    from wsa.learning.peft_types import argument_names
+
+    peft_type = method.adapter["peft_type"]
+    return f"change its arguments; {peft_type} has {', '.join(argument_names(peft_type))}"

@@ -4,46 +4,33 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
+from jaxtyping import Float32
 from torch import nn
 
 from wsa.errors import InputError
-from wsa.files import check_files
 from wsa.identity import code_hash
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, evaluation_batches, evaluation_sentences
-from wsa.learning.models import load_pretrained, load_trained
-from wsa.learning.tokens import Tokens, load_tokens
-from wsa.machine.devices import (
-    accelerator_name,
-    device_for_stage,
-    nondeterministic_kernels,
-    reproducible,
-)
-from wsa.machine.environment import environment, now
-from wsa.records.predictions import write_predictions
-from wsa.records.record import read_record, write_record
-from wsa.records.run import (
-    Cost,
-    Parameters,
-    Provenance,
-    Pruning,
-    Result,
-    State,
-    Training,
-    check_origin,
-)
-from wsa.sources import verify
-from wsa.suite.schema import Protocol, Suite
+from wsa.learning.batches import TokenTable
+from wsa.learning.predict import predict
+from wsa.learning.tokens import Tokens
+from wsa.machine.devices import nondeterministic_kernels
+from wsa.records.predictions import table_of, write_predictions
+from wsa.records.record import write_record
+from wsa.records.run import Cost, Parameters, Provenance, Pruning, Result, Split, State
+from wsa.stages.session import Session
+from wsa.stages.train import LABELS_FILE
+from wsa.suite.schema import Suite
+from wsa.task import Task
 
-Logits = np.ndarray  # (sentences, 2), float32
+Logits = Float32[np.ndarray, "sentences k"]
 
 
 def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Result:
-    """Evaluate one run; writes `predictions.parquet` and `result.json`.
+    """Evaluate one run; writes its predictions on every validation split, and `result.json`.
 
     A gated method is evaluated in three states: `unpruned`, as trained; `pruned`, from the pruned
     adapter's own files; `gate_only`, the trained adapter with the gates below the threshold at
@@ -52,60 +39,52 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Resul
     Raises:
         InputError: for damaged inputs, or predictions that are not finite.
     """
-    started = now()
-    method, protocol = suite.method(method_name), suite.protocol
-    files = layout.run(suite.name, method_name, seed)
-    training = read_record(files.training, Training)
-    check_files(files.folder, training.files, remake=files.training)
-    pruning = None
-    if method.gated:
-        pruning = read_record(files.pruning, Pruning)
-        check_files(files.folder, pruning.files, remake=files.pruning)
-    path = layout.tokens(suite.model.name, suite.data.name)
-    tokens = evaluation_sentences(
-        load_tokens(path, "train"), load_tokens(path, "validation"), protocol
-    )
-    here = {"configuration": suite.run_digest(method_name), "data": tokens.sha256}
-    check_origin(training, files.training, **here)
-    reproducible(protocol.threads)
-    device = device_for_stage()
-    table = TokenTable(tokens, device)
+    session = Session(suite, layout)
+    method, task = suite.method(method_name), session.task
+    files = session.run(method_name, seed)
+    training = session.read_training(method_name, seed)
+    pruning = session.read_pruning(method_name, seed) if method.gated else None
     begin = time.perf_counter()
     with nondeterministic_kernels() as kernels:
         if method.kind == "majority":
-            logits = {
-                "unpruned": _majority_logits(files.trained / "label_counts.json", len(tokens))
-            }
+            logits = _commonest(files.trained / LABELS_FILE, session.evaluation)
         else:
-            folder = layout.model(suite.model.name)
-            check_origin(training, files.training, model=verify(folder))
-            model = load_trained(load_pretrained(folder, seed), method, files.trained).to(device)
+            model = session.trained(method, seed, files.trained).to(session.device)
             begin = time.perf_counter()
-            logits = {"unpruned": predict(model, table, protocol)}
-            if pruning is not None:
-                model.base_model.zero_gates_below(pruning.rank.threshold)
-                logits["gate_only"] = predict(model, table, protocol)
-                model.load_adapter(str(files.pruned), "pruned", torch_device=str(device))
-                model.set_adapter("pruned")
-                logits["pruned"] = predict(model, table, protocol)
-    seconds = (time.perf_counter() - begin) / len(logits)
+            logits = _predict(session, model, pruning, files.pruned)
+    judged, *others = session.evaluation
+    seconds = (time.perf_counter() - begin) / len(logits[judged])
 
-    predictions = write_predictions(files.predictions, _frame(logits, tokens))
-    states = {state: _state(values, tokens.labels) for state, values in logits.items()}
+    splits = {
+        split: Split(
+            states={
+                state: _state(values, tokens.labels, task)
+                for state, values in logits[split].items()
+            },
+            predictions=write_predictions(
+                files.predictions if split == judged else files.further_predictions(split),
+                table_of(logits[split], tokens.ids, tokens.labels),
+            ),
+        )
+        for split, tokens in session.evaluation.items()
+    }
     environments = {
         "train": training.environment,
-        "evaluate": environment(started, accelerator=accelerator_name(), nondeterministic=kernels),
+        "evaluate": session.environment(nondeterministic=kernels),
     }
     code = {"train": training.code, "evaluate": code_hash("evaluate")}
     if pruning is not None:
         code["prune"] = pruning.code
+    quoted = splits[judged].states["pruned" if pruning else "unpruned"]
     result = Result(
         suite=suite.name,
         method=method_name,
         seed=seed,
-        accuracy=states["pruned" if pruning else "unpruned"].accuracy,
-        evaluated_on=protocol.evaluate_on,
-        states=states,
+        metric=task.headline.name,
+        headline=quoted.metrics[task.headline.name],
+        evaluated_on=suite.protocol.evaluate_on,
+        states=splits[judged].states,
+        further={split: splits[split] for split in others},
         rank=pruning.rank if pruning else None,
         parameters=Parameters(
             total=training.total_parameters,
@@ -121,7 +100,7 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Resul
             peak_memory_bytes=training.peak_memory_bytes,
             peak_memory_of=training.peak_memory_of,
         ),
-        predictions=predictions,
+        predictions=splits[judged].predictions,
         provenance=Provenance(
             configuration=training.configuration,
             model=training.model,
@@ -135,56 +114,49 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Resul
     return result
 
 
-def predict(model: nn.Module, table: TokenTable, protocol: Protocol) -> Logits:
-    """The logits of every sentence, in the order of the table: (sentences, 2), float32."""
-    model.eval()
-    logits = np.zeros((len(table.lengths), 2), dtype=np.float32)
-    with torch.inference_mode():
-        for indices in evaluation_batches(table.lengths, protocol):
-            batch = table.batch(indices)
-            del batch["labels"]
-            with torch.autocast(
-                next(model.parameters()).device.type,
-                torch.bfloat16,
-                enabled=protocol.precision == "bfloat16",
-            ):
-                logits[indices] = model(**batch).logits.float().cpu().numpy()
+def _predict(
+    session: Session, model: nn.Module, pruning: Pruning | None, pruned: Path
+) -> dict[str, dict[str, Logits]]:
+    """split → state → the logits of its sentences."""
+    tables = {
+        split: TokenTable(tokens, session.device) for split, tokens in session.evaluation.items()
+    }
+    logits: dict[str, dict[str, Logits]] = {split: {} for split in tables}
+    for state in _states(model, pruning, pruned):
+        for split, table in tables.items():
+            logits[split][state] = predict(model, table, session.protocol)
     return logits
 
 
-def _majority_logits(path: Path, n: int) -> Logits:
-    """The log frequencies of the training labels, for every sentence alike."""
-    counts = np.asarray(json.loads(path.read_text()), dtype=np.float64)
-    return np.tile(np.log((counts + 1) / (counts + 1).sum()).astype(np.float32), (n, 1))
+def _states(model: nn.Module, pruning: Pruning | None, pruned: Path) -> Iterator[str]:
+    """Bring the model from one state to the next; yields the name of each."""
+    yield "unpruned"
+    if pruning is not None:
+        model.base_model.zero_gates_below(pruning.rank.threshold)
+        yield "gate_only"
+        device = next(model.parameters()).device
+        model.load_adapter(str(pruned), "pruned", torch_device=str(device))
+        model.set_adapter("pruned")
+        yield "pruned"
 
 
-def _state(logits: Logits, labels: np.ndarray) -> State:
+def _commonest(path: Path, splits: Mapping[str, Tokens]) -> dict[str, dict[str, Logits]]:
+    """The log frequencies of the training labels, or their mean, for every sentence alike."""
+    labels = json.loads(path.read_text())
+    if "mean" in labels:
+        same = np.array([labels["mean"]])
+    else:
+        counts = np.asarray(labels["counts"], dtype=np.float64)
+        same = np.log((counts + 1) / (counts + 1).sum())
+    return {
+        split: {"unpruned": np.tile(same.astype(np.float32), (len(tokens), 1))}
+        for split, tokens in splits.items()
+    }
+
+
+def _state(logits: Logits, labels: np.ndarray, task: Task) -> State:
     if not np.isfinite(logits).all():
         raise InputError("the model's logits are NaN or infinite")
-    values = torch.from_numpy(logits.astype(np.float64))
-    target = torch.from_numpy(labels.astype(np.int64))
     return State(
-        accuracy=float((logits.argmax(1) == labels).mean()),
-        loss=float(nn.functional.cross_entropy(values, target)),
-        n=len(labels),
-    )
-
-
-def _frame(logits: dict[str, Logits], tokens: Tokens):
-    import pandas as pd
-
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "state": state,
-                    "sentence_id": tokens.ids,
-                    "label": tokens.labels,
-                    "logit_0": values[:, 0],
-                    "logit_1": values[:, 1],
-                }
-            )
-            for state, values in logits.items()
-        ],
-        ignore_index=True,
+        metrics=task.measure(logits, labels), loss=task.loss(logits, labels), n=len(labels)
     )

@@ -9,9 +9,10 @@ from wsa.adapters.export import CARD, Format, export, render_card, write_merged
 from wsa.errors import InputError
 from wsa.files import atomic_folder, check_files, write_text
 from wsa.layout import Layout
-from wsa.learning.models import load_pretrained, load_trained
+from wsa.learning.models import CannotMergeError, merge
 from wsa.records.record import read_record
 from wsa.records.run import Pruning, Result, Training
+from wsa.stages.session import Session
 from wsa.suite.schema import ModelSpec, Suite
 
 
@@ -65,15 +66,24 @@ def export_run(
         base=base,
         model_class="AutoModelForSequenceClassification",
         arguments=(f', revision="{revision}"' if revision else "")
-        + ', num_labels=2, dtype="float32"',
+        + f', num_labels={suite.data.task.num_labels}, dtype="float32"',
     )
     if format == "lora":
         export(folder, destination, format, base_model=base, card=card, revision=revision)
         return destination
-    model = load_trained(load_pretrained(layout.model(suite.model.name), seed), method, folder)
+    model = Session(suite, layout).trained(method, seed, folder)
+    if method.kind == "adapter":
+        try:
+            model = merge(model, safe=True)
+        except CannotMergeError as reason:
+            raise InputError(
+                f"'{method_name}' cannot be merged: {reason}", key="--format", value=format,
+                remedy=f"load the adapter itself with PEFT; it is at {folder}",
+            ) from reason  # fmt: skip
     with atomic_folder(destination) as temporary:
         write_merged(model, layout.model(suite.model.name), temporary)
-        _name_labels(temporary / "config.json", suite.data.labels)
+        if suite.data.task.labels:
+            _name_labels(temporary / "config.json", suite.data.task.labels)
         write_text(temporary / CARD, card)
     return destination
 
@@ -93,15 +103,19 @@ def _facts(suite: Suite, method: str, result: Result, state: str) -> dict[str, s
         "path": lambda: source.path,
     }[source.kind]()
     model = [suite.model.title, origin, suite.model.citation, suite.model.licence]
-    measured = result.states[state]
+    measured, task = result.states[state], suite.data.task
+    metric = task.headline
+    value = measured.metrics[metric.name]
     rows = result.evaluated_on
     facts = {
         "Base model": "; ".join(part for part in model if part),
         "Data": "; ".join(p for p in (suite.data.title, suite.data.citation) if p),
-        "Labels": ", ".join(f"{i} {label}" for i, label in enumerate(suite.data.labels)),
+        "Labels": ", ".join(f"{i} {label}" for i, label in enumerate(task.labels or ()))
+        or "a number",
         "Method": f"{suite.method(method).title} (suite {suite.name}, seed {result.seed})",
-        "Accuracy": f"{100 * measured.accuracy:.2f} % of {measured.n} {rows} sentences, {state}; "
-        "one run, so other seeds and other sentences will differ",
+        metric.title[0].upper() + metric.title[1:]: f"{metric.scale * value:.2f} {metric.unit} on "
+        f"{measured.n} {rows} sentences, {state}; one run, so other seeds and other sentences will "
+        "differ",
         "Learning rate and steps": f"{result.schedule.learning_rate}, {result.schedule.steps}",
     }
     if result.rank is not None:

@@ -12,19 +12,14 @@ import torch
 from torch import nn
 
 from wsa.errors import InputError
-from wsa.files import check_files
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, evaluation_sentences
-from wsa.learning.models import load_pretrained, load_trained
-from wsa.learning.tokens import load_tokens
-from wsa.machine.devices import accelerator_name, device_for_stage, reproducible
-from wsa.machine.environment import environment, now
+from wsa.learning.batches import TokenTable
+from wsa.learning.models import CannotMergeError, merge
+from wsa.learning.predict import predict
 from wsa.records.evidence import Inference
-from wsa.records.record import read_record, write_record
-from wsa.records.run import Pruning, Training
-from wsa.sources import verify
-from wsa.stages.evaluate import predict
-from wsa.suite.schema import Suite
+from wsa.records.record import write_record
+from wsa.stages.session import Session
+from wsa.suite.schema import Method, Suite
 
 SENTENCES = 64
 ROUNDS = 12
@@ -34,57 +29,52 @@ def time_inference(suite: Suite, layout: Layout) -> Inference:
     """Time the finished runs of the suite's first seed; writes `inference.json`.
 
     Every method with an adapter is timed merged (a gated one pruned first) beside the pretrained
-    model with its head, and not merged; a gated one both as trained and pruned. The sentences are
-    spread evenly over the lengths of those that the suite evaluates on.
+    model with its head, and not merged; a gated one both as trained and pruned. A method that PEFT
+    cannot merge is in the record's `adapters` alone. The sentences are spread evenly over the
+    lengths of those that the suite evaluates on.
 
     Raises:
         InputError: if no run is finished, or a merged model gives other logits than its adapter.
     """
-    started = now()
-    protocol, seed = suite.protocol, suite.seeds[0]
-    reproducible(protocol.threads)
-    device = device_for_stage()
-    path = layout.tokens(suite.model.name, suite.data.name)
-    tokens = evaluation_sentences(
-        load_tokens(path, "train"), load_tokens(path, "validation"), protocol
-    )
+    session = Session(suite, layout)
+    seed, device = suite.seeds[0], session.device
+    tokens = session.judged
     spread = np.linspace(0, len(tokens) - 1, min(SENTENCES, len(tokens))).round().astype(int)
     table = TokenTable(tokens.select(np.argsort(tokens.lengths, kind="stable")[spread]), device)
-    folder = layout.model(suite.model.name)
-    verify(folder)
-    base = load_pretrained(folder, seed).to(device)
+    base = session.pretrained(seed).to(device)
     shared = dict(base.named_parameters())
-
-    def load(name: str, adapter: Path) -> nn.Module:
-        model = load_trained(load_pretrained(folder, seed), suite.method(name), adapter)
-        return model.to(device)
 
     merged, adapters = {"base": base}, {}
     for name, method in suite.methods.items():
-        files = layout.run(suite.name, name, seed)
+        files = session.run(name, seed)
         if method.kind != "adapter" or not files.result.exists():
             continue
-        check_files(
-            files.folder, read_record(files.training, Training).files,
-            remake=files.training,
-        )  # fmt: skip
-        adapters[name] = _share(load(name, files.trained), shared)
-        best = name
+        session.read_training(name, seed)
+
+        def load(adapter: Path, method: Method = method) -> nn.Module:
+            return session.trained(method, seed, adapter).to(device)
+
+        adapters[name] = _share(load(files.trained), shared)
+        best, folder = name, files.trained
         if method.gated:
-            check_files(
-                files.folder, read_record(files.pruning, Pruning).files,
-                remake=files.pruning,
-            )  # fmt: skip
-            best = f"{name} pruned"
-            adapters[best] = _share(load(name, files.pruned), shared)
-        plain = load(name, files.pruned if method.gated else files.trained)
-        plain = plain.merge_and_unload()  # in place: nothing may be shared before
+            session.read_pruning(name, seed)
+            best, folder = f"{name} pruned", files.pruned
+            adapters[best] = _share(load(folder), shared)
+        try:
+            plain = merge(load(folder))  # in place: nothing may be shared before
+        except CannotMergeError as reason:
+            print(f"{suite.name}: {name} is timed as trained: it cannot be merged ({reason})")
+            continue
         merged[name] = _share(plain, shared)
         error = np.abs(
-            predict(plain, table, protocol) - predict(adapters[best], table, protocol)
+            predict(plain, table, suite.protocol) - predict(adapters[best], table, suite.protocol)
         ).max()
-        if error > (1e-3 if protocol.precision == "float32" else 0.1):
-            raise InputError(f"merged, '{name}' gives other logits: they differ by {error:.2g}")
+        if error > (1e-3 if suite.protocol.precision == "float32" else 0.1):
+            raise InputError(
+                f"merged, it gives other logits than as trained: they differ by {error:.2g}",
+                file=suite.name, key=f"methods.{name}",
+                remedy="the merged model is not the method: change its arguments, or leave it out",
+            )  # fmt: skip
     if not adapters:
         raise InputError(
             f"no run with an adapter and seed {seed} is finished",
@@ -92,14 +82,14 @@ def time_inference(suite: Suite, layout: Layout) -> Inference:
         )  # fmt: skip
 
     def case(model: nn.Module) -> Callable[[], object]:
-        return lambda: predict(model, table, protocol)
+        return lambda: predict(model, table, suite.protocol)
 
     cases = {("merged", name): case(model) for name, model in merged.items()}
     cases |= {("adapter", name): case(model) for name, model in adapters.items()}
     seconds = interleave(cases, ROUNDS)
     record = Inference(
         suite=suite.name,
-        environment=environment(started, accelerator=accelerator_name()),
+        environment=session.environment(),
         sentences=len(table.lengths),
         seconds={name: times for (kind, name), times in seconds.items() if kind == "merged"},
         adapters={name: times for (kind, name), times in seconds.items() if kind == "adapter"},

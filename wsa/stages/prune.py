@@ -13,7 +13,8 @@ from wsa.suite.schema import Suite
 
 
 def prune(suite: Suite, method_name: str, seed: int, layout: Layout) -> Pruning:
-    """Prune the trained adapter of one run; writes `pruned/` and `pruning.json`.
+    """Prune the trained adapter of one run at the suite's threshold; writes `pruned/` and its
+    record.
 
     Raises:
         InputError: for a method without gates, or a trained adapter that is not what training
@@ -25,10 +26,9 @@ def prune(suite: Suite, method_name: str, seed: int, layout: Layout) -> Pruning:
     files = layout.run(suite.name, method_name, seed)
     training = read_record(files.training, Training)
     check_files(files.folder, training.files, remake=files.training)
-    configuration = suite.run_digest(method_name)
-    check_origin(training, files.training, configuration=configuration)
+    check_origin(training, files.training, configuration=suite.run_digest(method_name))
     with atomic_folder(files.pruned) as folder:
-        ranks = prune_saved_adapter(files.trained, folder)
+        ranks = prune_saved_adapter(files.trained, folder, method.threshold)
     record = Pruning(
         suite=suite.name,
         method=method_name,

@@ -1,21 +1,15 @@
-"""Accuracy against the threshold τ, from a trained adapter: no training."""
+"""The headline metric against the threshold τ, from a trained adapter: no training."""
 
 from __future__ import annotations
 
 from wsa.adapters.pruning import prune
 from wsa.errors import InputError
-from wsa.files import check_files
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, evaluation_sentences
-from wsa.learning.models import load_pretrained, load_trained
-from wsa.learning.tokens import load_tokens
-from wsa.machine.devices import accelerator_name, device_for_stage, reproducible
-from wsa.machine.environment import environment, now
+from wsa.learning.batches import TokenTable
+from wsa.learning.predict import predict
 from wsa.records.evidence import ThresholdPoint, Thresholds
-from wsa.records.record import read_record, write_record
-from wsa.records.run import Training
-from wsa.sources import verify
-from wsa.stages.evaluate import predict
+from wsa.records.record import write_record
+from wsa.stages.session import Session
 from wsa.suite.schema import Suite
 
 THRESHOLDS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -29,38 +23,30 @@ def sweep_thresholds(suite: Suite, layout: Layout) -> Thresholds:
     Raises:
         InputError: if no gated method has a finished run, or one is not what its record says.
     """
-    started = now()
-    protocol, seed = suite.protocol, suite.seeds[0]
-    reproducible(protocol.threads)
-    device = device_for_stage()
-    path = layout.tokens(suite.model.name, suite.data.name)
-    tokens = evaluation_sentences(
-        load_tokens(path, "train"), load_tokens(path, "validation"), protocol
-    )
-    table = TokenTable(tokens, device)
-    folder = layout.model(suite.model.name)
-    verify(folder)
+    session, seed = Session(suite, layout), suite.seeds[0]
+    tokens, task = session.judged, session.task
+    table = TokenTable(tokens, session.device)
     points: list[ThresholdPoint] = []
     for name, method in suite.methods.items():
-        files = layout.run(suite.name, name, seed)
+        files = session.run(name, seed)
         if not method.gated or not files.training.exists():
             continue
-        training = read_record(files.training, Training)
-        check_files(files.folder, training.files, remake=files.training)
-        model = load_trained(load_pretrained(folder, seed), method, files.trained).to(device)
-        ranks, accuracy = None, 0.0
+        session.read_training(name, seed)
+        model = session.trained(method, seed, files.trained).to(session.device)
+        ranks, value = None, 0.0
         for threshold in THRESHOLDS:
             pruned = prune(model, threshold)
             if pruned.effective != ranks:
-                predicted = predict(model, table, protocol).argmax(1)
-                ranks, accuracy = pruned.effective, float((predicted == tokens.labels).mean())
+                said = task.predicted(predict(model, table, suite.protocol))
+                ranks = pruned.effective
+                value = float(task.headline.value(tokens.labels, said, task.classes))
             points.append(
                 ThresholdPoint(
                     method=name,
                     threshold=threshold,
                     effective_rank=pruned.effective_mean,
                     kept_parameters=pruned.kept_parameters,
-                    accuracy=accuracy,
+                    value=value,
                 )
             )
     if not points:
@@ -71,8 +57,8 @@ def sweep_thresholds(suite: Suite, layout: Layout) -> Thresholds:
     record = Thresholds(
         suite=suite.name,
         seed=seed,
-        environment=environment(started, accelerator=accelerator_name()),
-        evaluated_on=protocol.evaluate_on,
+        environment=session.environment(),
+        evaluated_on=suite.protocol.evaluate_on,
         sentences=len(tokens),
         points=tuple(points),
     )

@@ -1,8 +1,9 @@
-"""Training one method with one seed: the same loop for every method."""
+"""The training stage: one method with one seed, by the same loop for every method."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -11,22 +12,18 @@ from wsa.adapters.factors import FactorCache
 from wsa.files import atomic_folder, check_space, file_hashes
 from wsa.identity import code_hash
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, training_sentences
+from wsa.learning.batches import TokenTable
 from wsa.learning.checkpoint import Checkpoints
 from wsa.learning.loop import Loop
-from wsa.learning.models import attach, is_head, load_pretrained, save_trained
-from wsa.learning.tokens import load_tokens
-from wsa.machine.devices import (
-    accelerator_name,
-    device_for_stage,
-    nondeterministic_kernels,
-    reproducible,
-)
-from wsa.machine.environment import environment, now
+from wsa.learning.models import is_head, save_trained
+from wsa.learning.tokens import Tokens
+from wsa.machine.devices import nondeterministic_kernels
 from wsa.records.record import write_record
 from wsa.records.run import Training
-from wsa.sources import verify
+from wsa.stages.session import Session
 from wsa.suite.schema import Suite
+
+LABELS_FILE = "labels.json"  # what the training labels are, for a method that trains nothing
 
 
 def train(
@@ -51,34 +48,29 @@ def train(
         InputError: for damaged inputs, an impossible configuration, a loss that is not finite, or
             too little memory or disk.
     """
-    started = now()
-    method, protocol = suite.method(method_name), suite.protocol
-    files = layout.run(suite.name, method_name, seed)
+    method = suite.method(method_name)
+    session = Session(suite, layout)
+    files = session.run(method_name, seed)
     files.training.unlink(missing_ok=True)
-    tokens = training_sentences(
-        load_tokens(layout.tokens(suite.model.name, suite.data.name), "train"), protocol
-    )
-    model_hash = verify(layout.model(suite.model.name))
-    reproducible(protocol.threads)
-    device = device_for_stage()
+    tokens = session.training
     model, factors = None, None
     if method.kind != "majority":
-        model = load_pretrained(layout.model(suite.model.name), seed)
-        model = attach(model, method, suite.model, layout.factors, suite.largest_rank).to(device)
+        model = session.attached(method, seed)
         factors = _factors_used(model, suite, layout) if method.spectral else None
-    here = environment(started, accelerator=accelerator_name())
     inputs = {
-        "model": model_hash,
+        "model": session.model_hash,
         "data": tokens.sha256,
         "factors": factors,
         "configuration": suite.run_digest(method_name),
         "code": code_hash("train"),
     }
-    machine = here.model_dump(include={"versions", "processor", "accelerator", "threads", "blas"})
+    machine = session.environment().model_dump(
+        include={"versions", "processor", "accelerator", "threads", "blas"}
+    )
     identity = {**inputs, **machine, "seed": seed}
     checkpoints = Checkpoints(files.checkpoints, identity, checkpoint_seconds)
 
-    loop = Loop(model, method, suite, seed, TokenTable(tokens, device), device)
+    loop = Loop(model, method, suite, seed, TokenTable(tokens, session.device), session.device)
     kernels: list[str] = []
     if model is not None:
         check_space(files.folder, loop.bytes_on_disk())
@@ -86,8 +78,7 @@ def train(
             loop.run(f"{suite.name} {method_name} seed {seed}", checkpoints)
     with atomic_folder(files.trained) as folder:
         if model is None:
-            counts = np.bincount(tokens.labels, minlength=2).tolist()
-            (folder / "label_counts.json").write_text(json.dumps(counts) + "\n")
+            _save_labels(tokens, session.task.classes, folder)
         else:
             save_trained(model, method, folder)
     loop.curves.write(files)
@@ -103,16 +94,14 @@ def train(
         train_seconds=loop.seconds,
         sentences_per_second=loop.sentences / loop.seconds if loop.seconds else 0.0,
         peak_memory_bytes=loop.peak_memory(),
-        peak_memory_of="accelerator" if device.type == "cuda" else "process",
+        peak_memory_of="accelerator" if session.device.type == "cuda" else "process",
         total_parameters=sum(p.numel() for p in counted.values()),
         trainable_parameters=sum(trainable.values()),
         head_parameters=sum(n for name, n in trainable.items() if is_head(name, suite.model)),
         final_loss=loop.curves.rows[-1]["loss"] if loop.curves.rows else None,
         continued_at=loop.continued_at,
         files=file_hashes(files.folder, [files.trained, files.curve, files.gates]),
-        environment=environment(
-            started, accelerator=accelerator_name(), trains=True, nondeterministic=kernels
-        ),
+        environment=session.environment(trains=True, nondeterministic=kernels),
         **inputs,
     )
     write_record(files.training, record)
@@ -120,11 +109,18 @@ def train(
     return record
 
 
+def _save_labels(tokens: Tokens, classes: int, folder: Path) -> None:
+    """How often each class occurs among the training labels; of numbers, their mean."""
+    if classes:
+        found = {"counts": np.bincount(tokens.labels, minlength=classes).tolist()}
+    else:
+        found = {"mean": float(tokens.labels.mean(dtype=np.float64))}
+    (folder / LABELS_FILE).write_text(json.dumps(found) + "\n")
+
+
 def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
-    """One hash over the cached factors of all adapted weights."""
-    cache = FactorCache(layout.factors)
+    """One hash over the cached factors that the adapters started from."""
     layers = model.base_model.spectral_layers().values()
-    return cache.digest(
-        FactorCache.key(layer.get_base_layer().weight.detach().cpu(), suite.largest_rank)
-        for layer in layers
-    )
+    keys = (key for layer in layers for key in layer.factor_keys.values())
+    index = layout.factor_index(suite.model.name, suite.largest_rank)
+    return FactorCache(layout.factors).digest(keys, index)

@@ -7,8 +7,10 @@ and raises `InputError` with file, key, value and remedy.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,21 @@ from wsa.errors import InputError, did_you_mean
 from wsa.suite.schema import DataSpec, ModelSpec, Suite
 from wsa.suite.strict import check
 
+_INT, _FLOAT, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "merge"))
+
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML: keys are text, each given once, and 2e-5 is a number (as in YAML 1.2)."""
+    """Safe YAML: keys are text, each given once, and numbers are as a person reads them.
+
+    2e-5 is a number, as in YAML 1.2; 010 and 1:30, which YAML 1.1 reads as 8 and 90, are text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                problem = "merge keys (<<) are not read: write the keys out, or use extends"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             key = self.construct_object(key_node, deep=deep)
             problem = None
             if not isinstance(key, str):
@@ -39,13 +49,17 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 _UniqueKeyLoader.yaml_implicit_resolvers = {
-    first: list(resolvers) for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+for _tag, _pattern in (
+    (_INT, r"[-+]?(0|[1-9][0-9_]*)|0x[0-9a-fA-F]+"),
+    (_FLOAT, r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"),
+    (_FLOAT, r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+):
+    _UniqueKeyLoader.add_implicit_resolver(
+        _tag, re.compile(f"^(?:{_pattern})$"), list("-+.0123456789")
+    )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -85,8 +99,9 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
         InputError: naming file, key, value and remedy.
     """
     config = Path(config)
-    path = Path(name) if name.endswith((".yaml", ".yml")) else config / "suites" / f"{name}.yaml"
-    raw = _expand(_read_extended(path), path)
+    path = Path(name) if is_path(name) else config / "suites" / f"{name}.yaml"
+    files = _read_extended(path)
+    raw = _expand(functools.reduce(_overlay, reversed(files.values()), {}), path)
     if path.parent == config / "suites" and raw.get("name") != path.stem:
         raise InputError(
             "a suite is called as its file is", file=path, key="name", value=raw.get("name"),
@@ -101,7 +116,12 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
         raw[key] = load(raw[key], config)
     if seeds is not None:
         raw["seeds"] = seeds
-    return check(Suite, raw, path)
+    return check(Suite, raw, functools.partial(_holder, files))
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is a suite's file rather than its name."""
+    return name.endswith((".yaml", ".yml"))
 
 
 def load_model(name: str, config: Path | str = "config") -> ModelSpec:
@@ -128,17 +148,48 @@ def _load_spec(kind: type[BaseModel], key: str, name: str, config: Path) -> Any:
     return spec
 
 
-def _read_extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The mapping in `path` laid over the suite it `extends`."""
-    if path in below:
-        raise InputError("a suite cannot extend itself", file=path, key="extends")
-    raw = read_yaml(path)
-    base = raw.pop("extends", None)
-    if base is None:
-        return raw
-    if not isinstance(base, str):
-        raise InputError("should be a suite's name", file=path, key="extends", value=base)
-    return _overlay(_read_extended(path.parent / f"{base}.yaml", (*below, path)), raw)
+def _read_extended(path: Path) -> dict[Path, dict[str, Any]]:
+    """The mappings in `path` and in the suites that it extends, the nearest first."""
+    files: dict[Path, dict[str, Any]] = {}
+    while True:
+        raw = files[path] = read_yaml(path)
+        base = raw.pop("extends", None)
+        if base is None:
+            return files
+        if not isinstance(base, str) or {"/", "\\"} & {*base}:
+            raise InputError(
+                "should be a suite's name, of a file in the same folder", file=path, key="extends",
+                value=base,
+            )  # fmt: skip
+        extended = path.parent / f"{base}.yaml"
+        if _same_file(extended, files):
+            raise InputError("a suite cannot extend itself", file=path, key="extends", value=base)
+        path = extended
+
+
+def _same_file(path: Path, files: Iterable[Path]) -> bool:
+    """Whether `path` is one of `files`, under whatever name."""
+    try:
+        return any(path.samefile(file) for file in files)
+    except (OSError, ValueError):  # there is none: who reads it says so
+        return False
+
+
+def _holder(files: dict[Path, dict[str, Any]], keys: list[str]) -> Path:
+    """Which of a suite's files holds what stands at `keys`: the nearest of those that go deepest.
+
+    A key that none of them holds is told of the nearest that could.
+    """
+
+    def depth(path: Path) -> int:
+        node: Any = files[path]
+        for count, key in enumerate(keys):
+            if not isinstance(node, dict) or key not in node:
+                return count
+            node = node[key]
+        return len(keys)
+
+    return max(files, key=depth)
 
 
 def _overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from wsa.errors import InputError, did_you_mean
 from wsa.evidence.claims import Claim
 from wsa.files import sha256_json
+from wsa.suite.defaults import RANKS, THRESHOLD
 from wsa.suite.strict import Many, Name, Strict, Text
 from wsa.task import NUMBER, Task, check_metrics, task
 
@@ -147,9 +148,7 @@ class DataSpec(Strict):
         Splits()
     )
     text: Many[Text] = Field(
-        default=("sentence",),
-        min_length=1,
-        max_length=2,
+        default=("sentence",), min_length=1, max_length=2,
         description="the columns that hold the text: one, or those of a pair",
     )
     label: Text = Field(default="label", description="the column that holds the label")
@@ -161,9 +160,7 @@ class DataSpec(Strict):
         default=(), description="what is reported, the headline first (wsa/task.py has them all)"
     )
     max_length: int | None = Field(
-        default=None,
-        gt=4,
-        lt=2**31,
+        default=None, gt=4, lt=2**31,
         description="tokens, special tokens included, unless the protocol says otherwise",
     )
     size: DataSize | None = Field(
@@ -196,6 +193,11 @@ class DataSpec(Strict):
                 if len(set(splits)) < len(splits):
                     raise ValueError("reader: a split is named twice")
         return self
+
+    def rows_digest(self) -> str:
+        """SHA-256 of all that decides the rows of the splits: not of what is said about them."""
+        rows = {"source", "reader", "text", "label", "labels"}
+        return sha256_json(self.model_dump(mode="json", include=rows))
 
     @property
     def task(self) -> Task:
@@ -230,9 +232,7 @@ class Protocol(Strict):
     )
     window_batches: int = Field(default=50, gt=0, description="batches in a window")
     max_length: int | None = Field(
-        default=None,
-        gt=4,
-        lt=2**31,
+        default=None, gt=4, lt=2**31,
         description="tokens, special tokens included; default: the data set's",
     )
     schedule: Literal["linear", "constant"]
@@ -307,13 +307,26 @@ class Method(Strict):
 
     @property
     def rank(self) -> int:
-        """The adapter's rank at the start; 0 without an adapter."""
-        return int((self.adapter or {}).get("r", 0))
+        """The adapter's rank at the start; 0 without one, or where PEFT's own is not named."""
+        adapter = self.adapter or {}
+        return int(adapter.get("r", RANKS.get(adapter.get("peft_type"), 0)))
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank that a module may get, by `r` or by `rank_pattern`."""
+        patterns = (self.adapter or {}).get("rank_pattern")
+        ranks = patterns.values() if isinstance(patterns, dict) else ()
+        return max([self.rank, *(rank for rank in ranks if _is_rank(rank))])
+
+    @property
+    def threshold(self) -> float:
+        """τ: a direction whose gate is smaller is pruned."""
+        return float((self.adapter or {}).get("threshold", THRESHOLD))
 
     @property
     def spectral(self) -> bool:
         """Whether the method needs singular factors."""
-        return bool(self.adapter) and self.adapter.get("peft_type") in ("SPECTRAL", "WSA")
+        return bool(self.adapter) and self.adapter.get("peft_type") in RANKS
 
 
 # --- claims (wsa/evidence/claims has the kinds) ------------------------------------------------
@@ -402,7 +415,7 @@ class Suite(Strict):
     @property
     def largest_rank(self) -> int:
         """The rank one decomposition per matrix must have to serve every spectral method."""
-        return max((m.rank for m in self.methods.values() if m.spectral), default=0)
+        return max((m.largest_rank for m in self.methods.values() if m.spectral), default=0)
 
     def runs(self) -> list[tuple[str, int]]:
         """Every (method, seed) of the suite."""

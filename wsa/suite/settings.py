@@ -11,7 +11,7 @@ from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.machine.devices import gpu_names
 from wsa.machine.estimates import check_gpu_memory, largest_gpu, summary
-from wsa.suite.load import load_suite
+from wsa.suite.load import is_path, load_suite
 from wsa.suite.schema import Seed, Suite
 from wsa.suite.strict import Strict, check
 
@@ -69,8 +69,22 @@ class Settings(Strict):
 def read_settings(raw: dict[str, Any]) -> Settings:
     """Check the workflow's configuration; raises InputError."""
     file = "config/config.yaml (or --config)"
+    seeds = raw.get("seeds")
+    if isinstance(seeds, str):
+        raise InputError(
+            "should be a whole number", file=file, key="seeds", value=seeds,
+            remedy="a number n for the seeds 0 … n−1, or a list in brackets: seeds=[0,1]",
+        )  # fmt: skip
     settings = check(Settings, raw, file)
     names = settings.suites
+    for name in [names] if isinstance(names, str) else names:
+        # the rules hand on the name alone
+        if is_path(name) or {"/", "\\"} & {*name}:
+            raise InputError(
+                "should be a suite's name, not a path", file=file, key="suites", value=name,
+                remedy=f"put the file into {settings.folders.config}/suites/ and name it without "
+                f".yaml: suites={Path(name).stem}",
+            )  # fmt: skip
     if not names or isinstance(names, list) and len(set(names)) < len(names):
         raise InputError(
             "a suite is named twice" if names else "no suite is named", file=file, key="suites",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -41,8 +41,15 @@ _PLAIN = {
 }
 
 
-def check(model: type[BaseModel], raw: dict[str, Any], file: Path | str) -> Any:
+def check(
+    model: type[BaseModel], raw: dict[str, Any], file: Path | str | Callable[[list[str]], Path]
+) -> Any:
     """Validate `raw` against `model`.
+
+    Args:
+        model: the typed mapping.
+        raw: what was read.
+        file: where it was read; or what gives the file that holds a fault, from the fault's keys.
 
     Raises:
         InputError: for the first fault: names `file`, the key, the value and what would be right.
@@ -73,6 +80,8 @@ def check(model: type[BaseModel], raw: dict[str, Any], file: Path | str) -> Any:
         problem += ", and nothing is there" if kind != "missing" else ""
     elif isinstance(value, dict) and kind in ("missing", "value_error", "union_tag_not_found"):
         value = None  # the whole mapping around the fault
+    if callable(file):
+        file = file(keys)
     raise InputError(problem, file=file, key=".".join(keys) or None, value=value, remedy=remedy)
 
 
