@@ -7,8 +7,7 @@ from types import SimpleNamespace as Record
 import pytest
 from tests.helpers.results import make_results, make_suite
 from tests.leaderboard.page import Page
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.records.evidence import Interval
@@ -63,7 +62,6 @@ def made(tmp_path_factory) -> Layout:
     suite = make_suite("films")
     make_results(layout, suite, {"full": 91.0, "wsa": 85.0}, sentences=60)
     aggregate(suite, layout)
-    judge(suite, layout)
     render([suite, make_suite("other")], layout, [record()])
     return layout
 

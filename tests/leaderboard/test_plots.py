@@ -10,8 +10,7 @@ from pathlib import Path
 
 import wsa
 from tests.helpers.results import make_results, make_suite
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 
 PICTURE = '''
@@ -53,7 +52,6 @@ def test_a_picture_is_added_by_one_file(tmp_path):
     suite, layout = make_suite(), Layout(results=tmp_path / "r", resources=tmp_path / "d")
     make_results(layout, suite, {"full": 95.0, "lora": 93.0}, sentences=60)
     aggregate(suite, layout)
-    judge(suite, layout)
     (tmp_path / "suite.json").write_text(suite.model_dump_json())
     copy = tmp_path / "package"
     shutil.copytree(Path(wsa.__file__).parent, copy / "wsa")

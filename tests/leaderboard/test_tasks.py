@@ -12,8 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from tests.helpers.results import make_results, make_suite
 from tests.leaderboard.page import Page
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.suite.schema import Suite
@@ -69,7 +68,6 @@ def _made(folder: Path, name: str, accuracy: dict, **data: object) -> Made:
         texts[column] = [f"{column} {i}" for i in range(SENTENCES)]
     pd.DataFrame(texts).to_parquet(split)
     aggregate(suite, layout)
-    judge(suite, layout)
     render([suite], layout)
     return Made(suite, layout)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import median
+from statistics import fmean
 
 from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
@@ -14,6 +14,8 @@ from wsa.leaderboard.results import Difference, RunView, SuiteResults
 from wsa.records.evidence import Finding, Judgement
 from wsa.suite.schema import Claim, Method, Suite
 from wsa.task import Metric, Task
+
+BASE = "base"  # the pretrained model among the timed ones
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of a merged model: seconds for the timed sentences, and paired ratios to the base model."""
+    """Seconds for the timed sentences, and their ratio to the pretrained model's: means of rounds.
+
+    The interval of the ratio is the one that a verdict on it has.
+    """
 
     title: str
+    adapter: str  # how it is held: merged, or beside the weights
     seconds: float
     ratio: float
-    lowest: float
-    highest: float
+    low: float | None
+    high: float | None
 
 
 class SuiteView:
@@ -161,20 +167,30 @@ class SuiteView:
 
     @cached_property
     def inference(self) -> list[Speed]:
-        """How long merged models take, beside the pretrained model in the same rounds."""
+        """How long the trained models take, beside the pretrained model in the same rounds."""
         found = self.results.inference
         if found is None:
             return []
-        base = found.seconds["base"]
-        speeds = []
-        for name, seconds in found.seconds.items():
-            ratios = [own / ref for own, ref in zip(seconds, base, strict=True)]
-            method = self.suite.methods.get(name)
-            title = method.title if method else "The pretrained model"
-            speeds.append(
-                Speed(title, median(seconds), median(ratios), min(ratios), max(ratios))
-            )  # fmt: skip
-        return speeds
+        held = [(name, "merged" if name != BASE else "", s) for name, s in found.seconds.items()]
+        for name, rounds in found.adapters.items():
+            own = name.removesuffix(" pruned")
+            pruned = "pruned, " if own != name else ""
+            held.append((own, f"{pruned}beside the weights", rounds))
+        base = found.seconds[BASE]
+        return [self._speed(name, adapter, rounds, base) for name, adapter, rounds in held]
+
+    def _speed(
+        self, name: str, adapter: str, rounds: Sequence[float], base: Sequence[float]
+    ) -> Speed:
+        import numpy as np
+
+        from wsa.evidence.statistics import t_interval
+
+        ratios = np.divide(rounds, base)
+        low, high = map(float, t_interval(ratios)) if len(ratios) > 1 else (None, None)
+        method = self.suite.methods.get(name)
+        title = method.title if method else "The pretrained model" if name == BASE else name
+        return Speed(title, adapter, fmean(rounds), float(ratios.mean()), low, high)
 
     @cached_property
     def readings(self) -> list[Reading]:

@@ -35,7 +35,7 @@ def options_of(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
     return {
         "suite": list(dict.fromkeys((entry.suite.name, entry.suite.title) for entry in entries)),
         "family": [(family, family) for family in dict.fromkeys(e.family for e in entries)],
-        "state": [("headline", "the quoted state"), ("other", "the other states")]
+        "state": [("headline", "the headline state"), ("other", "the other states")]
         if any(not entry.headline for entry in entries)
         else [],
         "hardware": [(name, name) for name in hardware],

@@ -49,7 +49,7 @@ def _heat_map(
             ax.add_patch(_cell(column, row, svg.heat(share)))
             ax.text(
                 column, row, f"{value:.1f}", ha="center", va="center", fontsize=11,
-                color=svg.PAPER if share > 0.5 else svg.INK,
+                color=svg.heat_ink(share),
             )  # fmt: skip
         ax.set_xlim(-0.5, len(projections) - 0.5)
         ax.set_ylim(len(layers) - 0.5, -0.5)

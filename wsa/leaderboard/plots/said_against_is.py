@@ -21,7 +21,7 @@ def draw_run(view: SuiteView, run: RunView) -> list[Picture]:
     few = np.unique(np.linspace(0, len(labels) - 1, min(MOST, len(labels))).round().astype(int))
     title = "What the run says against what is"
     caption = (
-        f"One dot a sentence, in the state the method is quoted for; {len(few)} of {len(labels)} "
+        f"One dot a sentence, in the headline state; {len(few)} of {len(labels)} "
         "are drawn. On the line, both are equal."
     )
     with svg.settings():

@@ -23,8 +23,8 @@ def draw(view: SuiteView) -> list[Picture]:
     return [
         intervals(
             f"{slug(metric.name)}-per-seed", f"{heading(metric)} per seed",
-            "Large marks: means with their 95 % interval; small dots: seeds; hollow: not the state "
-            f"a method is quoted for. An arrow means {side} of the axis.",
+            "Large marks: means with their 95 % interval; small dots: seeds; hollow: not the "
+            f"headline state. An arrow means {side} of the axis.",
             bars, axis(metric), limits=(scale.low, scale.high), digits=places(metric),
         )
     ]  # fmt: skip
