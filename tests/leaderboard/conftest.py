@@ -77,9 +77,9 @@ def write_thresholds(layout: Layout, suite: Suite) -> None:
         points=[
             ThresholdPoint(
                 method="wsa", threshold=tau, effective_rank=rank, kept_parameters=kept,
-                accuracy=accuracy,
+                value=value,
             )
-            for tau, rank, kept, accuracy in SWEPT
+            for tau, rank, kept, value in SWEPT
         ],
     )  # fmt: skip
     write_record(layout.thresholds_json(suite.name), record)
