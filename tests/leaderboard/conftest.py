@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.helpers.results import make_results, make_suite
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.records.evidence import ThresholdPoint, Thresholds
@@ -78,9 +77,9 @@ def write_thresholds(layout: Layout, suite: Suite) -> None:
         points=[
             ThresholdPoint(
                 method="wsa", threshold=tau, effective_rank=rank, kept_parameters=kept,
-                accuracy=accuracy,
+                value=value,
             )
-            for tau, rank, kept, accuracy in SWEPT
+            for tau, rank, kept, value in SWEPT
         ],
     )  # fmt: skip
     write_record(layout.thresholds_json(suite.name), record)
@@ -103,7 +102,6 @@ def site(tmp_path_factory) -> Site:
     }
     pd.DataFrame(sentences).to_parquet(data / "validation.parquet")
     aggregate(suite, layout)
-    judge(suite, layout)
     write_thresholds(layout, suite)
     suites = [suite, make_suite("unmeasured")]
     render(suites, layout)

@@ -8,53 +8,22 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.helpers.results import make_results, make_suite
+from tests.helpers.results import HEAD, MODULES, WIDTH, make_results, make_suite
 from tests.leaderboard.conftest import HOSTILE, SENTENCES, SWEPT
+from tests.leaderboard.page import Page
 from wsa.errors import InputError
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.records.evidence import Inference
+from wsa.records.record import read_record, write_record
+from wsa.records.run import Result
 from wsa.suite.schema import Suite
 from wsa.suite.strict import check
-
-
-class Page(HTMLParser):
-    """Links, identifiers, tags and text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.tags: set[str] = set()
-        self.rows: list[list[str]] = []
-        self._cell = False
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.tags.add(tag)
-        self.links += [values[key] for key in ("href", "src") if values.get(key)]
-        if values.get("id"):
-            self.ids.append(values["id"])
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th") and self.rows:
-            self.rows[-1].append("")
-            self._cell = True
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th", "tr", "table"):
-            self._cell = False
-
-    def handle_data(self, data):
-        if self._cell:
-            self.rows[-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +67,7 @@ def test_the_leaderboard_shows_what_the_records_say(site, pages):
     accuracies = []
     for seed in suite.seeds:
         record = json.loads(layout.run(suite.name, "full", seed).result.read_text())
-        accuracies.append(100 * record["states"]["unpruned"]["accuracy"])
+        accuracies.append(100 * record["states"]["unpruned"]["metrics"]["accuracy"])
     mean = sum(accuracies) / 3
     std = (sum((a - mean) ** 2 for a in accuracies) / 2) ** 0.5
     page = pages[layout.suite_page(suite.name).resolve()]
@@ -165,6 +134,9 @@ def test_text_that_tries_to_break_out_is_text(site, pages):
 def test_latex_is_escaped_and_whole(site):
     text = (site.folder / "tiny/downloads/table.tex").read_text()
     assert text.count("\\toprule") == text.count("\\bottomrule") == 1
+    assert text.count("\\caption{") == text.count("\\label{") == 1
+    lora = HEAD + len(MODULES) * 8 * 2 * WIDTH
+    assert f" & {lora:,} & ".replace(",", "{,}") in text, "thousands are set apart"
     assert "\\$x\\_1\\$" in text and "\\textbackslash{}textbf\\{x\\}" in text
     assert all(line.endswith("\\\\") for line in text.splitlines() if "&" in line)
     if shutil.which("pdflatex"):
@@ -177,9 +149,62 @@ def test_latex_is_escaped_and_whole(site):
         )  # fmt: skip
 
 
+def test_a_table_of_the_headline_states_alone(site):
+    folder = site.folder / "tiny/downloads"
+    every, headline = ((folder / name).read_text() for name in ("table.tex", "table_headline.tex"))
+    rows = [line for line in every.splitlines() if line.startswith("WSA r=16")]
+    assert [row.split(" & ")[1] for row in rows] == ["gates pruned", "as trained", "pruned"]
+    rows = [line for line in headline.splitlines() if line.startswith("WSA r=16")]
+    assert [row.split(" & ")[1] for row in rows] == ["pruned"]
+
+
+def test_a_published_number_s_source_is_a_link(tmp_path):
+    layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
+    sources = {
+        "AdaLoRA paper (arXiv:2303.10512), table 1": "https://arxiv.org/abs/2303.10512",
+        "model card some-one/deberta-v3-base": "https://huggingface.co/some-one/deberta-v3-base",
+        'https://example.org/a?b=1"&c=2, <b>': 'https://example.org/a?b=1"&c=2',
+    }
+    published = [
+        {"method": "LoRA", "row": "lora", "accuracy": 95, "protocol": "theirs", "source": source}
+        for source in sources
+    ]
+    claim = {"id": "v", "kind": "value", "method": "lora", "expected": 94, "margin": 1}
+    claims = [claim | {"sentence": "So.", "source": "someone"}]
+    render([make_suite(published=published, claims=claims)], layout)
+    page = Page(layout.suite_page("tiny"))
+    assert set(sources.values()) <= set(page.links) and "b" not in page.tags
+
+
+def test_the_speed_on_the_page_is_the_verdict_s(tmp_path):
+    layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
+    claim = {"id": "speed", "kind": "ratio", "quantity": "inference_seconds", "method": "wsa",
+             "reference": "base", "high": 1.1, "sentence": "So.", "source": "someone"}  # fmt: skip
+    suite = make_suite(claims=[claim])
+    make_results(layout, suite, {"wsa": 94.0, "full": 95.0}, sentences=60)
+    run = read_record(layout.run("tiny", "wsa", 1).result, Result)
+    seconds = {"base": (1.0, 1.1, 0.9), "wsa": (1.02, 1.15, 0.93)}
+    record = Inference(
+        suite="tiny", environment=run.provenance.environments["train"], sentences=60,
+        seconds=seconds, adapters={"wsa": (1.3, 1.4, 1.2), "wsa pruned": (1.1, 1.2, 1.0)},
+    )  # fmt: skip
+    write_record(layout.inference_json("tiny"), record)
+    (judgement,) = aggregate(suite, layout).claims[0].judgements
+    render([suite], layout)
+    page = Page(layout.suite_page("tiny"))
+    _, base, merged, beside, pruned = page.table("Means of 3 rounds on 60 sentences")
+    assert base == ["The pretrained model", "–", "1.000 s", "1.000", "–"]
+    ends = f"{judgement.interval.low:.3f} to {judgement.interval.high:.3f}"
+    assert merged == ["WSA r=16", "merged", "1.033 s", f"{judgement.estimate:.3f}", ends]
+    assert beside[1] == "beside the weights" and pruned[1] == "pruned, beside the weights"
+    assert pruned[2:4] == ["1.100 s", f"{(1.1 + 1.2 / 1.1 + 1 / 0.9) / 3:.3f}"]
+    assert "<dd>3 rounds × 60 sentences</dd>" in layout.suite_page("tiny").read_text()
+
+
 def test_downloads_are_the_tables_themselves(site):
     for name in (
-        "table.csv", "table.md", "runs.csv", "comparisons.csv", "claims.json", "thresholds.json",
+        "table.csv", "table.md", "runs.csv", "comparisons.csv", "tables.json", "claims.json",
+        "thresholds.json",
     ):  # fmt: skip
         copy = site.folder / "tiny/downloads" / name
         assert copy.read_bytes() == (site.layout.suite("tiny") / name).read_bytes()
@@ -257,7 +282,6 @@ def readings(tmp_path_factory) -> tuple[Suite, Layout]:
     }
     make_results(layout, suite, accuracy, sentences=SENTENCES)
     aggregate(suite, layout)
-    judge(suite, layout)
     render([suite], layout)
     return suite, layout
 
@@ -270,7 +294,7 @@ def test_differences_from_the_baseline(readings):
         return [json.loads(file.read_text()) for file in files]
 
     def mean(method, state):
-        return sum(100 * r["states"][state]["accuracy"] for r in results(method)) / 3
+        return sum(100 * r["states"][state]["metrics"]["accuracy"] for r in results(method)) / 3
 
     def signed(value):
         return f"{value:+.2f}".replace("-", "−")

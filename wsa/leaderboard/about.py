@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsa.suite.schema import Method
+from wsa.task import Task
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ _WSA = {
 }  # fmt: skip
 
 
-def about(method: Method) -> About:
+def about(method: Method, task: Task) -> About:
     """What to say about `method`; for a PEFT method not known here, where its manual is."""
+    if method.kind == "majority" and not task.classes:
+        return About("Nothing trains: one number, always.", "majority_number")
     if method.kind != "adapter":
         return _KINDS[method.kind]
     adapter = method.adapter or {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from markupsafe import Markup, escape
+
 from wsa.records.run import Determinism
 
 DASH = "–"
@@ -114,8 +116,33 @@ def latex(text: object) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in " ".join(printable(text).split()))
 
 
+def whole(value: float | None) -> str:
+    """A whole number as LaTeX sets it, with separators of thousands."""
+    return "--" if value is None else f"{value:,.0f}".replace(",", "{,}")
+
+
+_LINKS = re.compile(
+    r"https://[^\s<>()]*[^\s<>().,;:]|arXiv:\d{4}\.\d{4,5}|model card [\w.-]+/[\w.-]*\w"
+)
+
+
+def linked(text: object) -> Markup:
+    """A source with its addresses, arXiv numbers and model cards as links."""
+
+    def link(match: re.Match) -> str:
+        words = match[0]
+        address = words
+        if words.startswith("arXiv:"):
+            address = f"https://arxiv.org/abs/{words.removeprefix('arXiv:')}"
+        elif words.startswith("model card "):
+            address = f"https://huggingface.co/{words.removeprefix('model card ')}"
+        return f'<a href="{address}">{words}</a>'
+
+    return Markup(_LINKS.sub(link, str(escape(printable(text)))))
+
+
 FILTERS = {
     "decimals": decimals, "signed": signed, "count": count, "seconds": seconds, "memory": memory,
     "rate": rate, "date": date, "plain": plain, "printable": printable,
-    "latex": latex,
+    "latex": latex, "whole": whole, "linked": linked,
 }  # fmt: skip

@@ -1,10 +1,9 @@
-"""What the DAG's files say about a suite, read once for all its pages."""
+"""What the records say about a suite, read once for all its pages."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,18 +11,31 @@ from typing import TYPE_CHECKING
 
 from wsa.errors import InputError
 from wsa.layout import Layout, RunFiles
-from wsa.records.evidence import Claims, Finding, Findings, Inference, Thresholds
-from wsa.records.record import read_record
+from wsa.leaderboard.agreement import Agreement, Closeness, agreement, closeness
+from wsa.records.evidence import (
+    Claims,
+    Finding,
+    Findings,
+    Inference,
+    MethodRow,
+    PairComparison,
+    Tables,
+    Thresholds,
+)
+from wsa.records.predictions import logits_of
+from wsa.records.record import Record, read_record
 from wsa.records.run import Result
 from wsa.suite.schema import Suite
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
+
+MethodState = tuple[str, str]
+BETWEEN = " ⏐ "  # the two texts of a pair
 
 
 @dataclass(frozen=True)
-class Run:
+class RunView:
     """One run with its files."""
 
     files: RunFiles
@@ -52,25 +64,34 @@ class Run:
 
     @property
     def headline_state(self) -> str:
-        """The state that `accuracy` is quoted for."""
+        """The state that the run's headline is quoted for."""
         return "pruned" if "pruned" in self.result.states else "unpruned"
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
-        """Per sentence, in the headline state: sentence_id, label, predicted, confidence, right."""
-        import numpy as np
+        """Per sentence, in the headline state: sentence_id, label, predicted.
 
+        Of classes also `confidence`, the probability of what is said, and `right`.
+        """
         table = _parquet(self.files.predictions)
         if table is None:
             return None
-        table = table[table["state"] == self.headline_state].reset_index(drop=True)
-        margin = (table["logit_1"] - table["logit_0"]).to_numpy(float)
-        predicted = (margin > 0).astype(int)
-        return table[["sentence_id", "label"]].assign(
-            predicted=predicted,
-            confidence=1 / (1 + np.exp(-np.abs(margin))),
-            right=predicted == table["label"].to_numpy(),
-        )
+        return _predicted(table[table["state"] == self.headline_state].reset_index(drop=True))
+
+
+def _predicted(table: pd.DataFrame) -> pd.DataFrame:
+    import numpy as np
+
+    logits, known = logits_of(table).astype(float), table[["sentence_id", "label"]]
+    if logits.shape[1] == 1:
+        return known.assign(predicted=logits[:, 0])
+    predicted = logits.argmax(1)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    return known.assign(
+        predicted=predicted,
+        confidence=1 / shares.sum(1),
+        right=predicted == table["label"].to_numpy(),
+    )
 
 
 def _parquet(path: Path) -> pd.DataFrame | None:
@@ -86,7 +107,7 @@ def _parquet(path: Path) -> pd.DataFrame | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of one method minus that of another, in points, with its 95 % interval.
+    """Headline metric of one method minus that of another, as shown, with its 95 % interval.
 
     The interval is for other seeds and other sentences; one seed gives none.
     """
@@ -96,22 +117,17 @@ class Difference:
     high: float | None
 
     @classmethod
-    def of(cls, pair: Mapping[str, str], turned: bool = False) -> Difference:
-        """A line of `comparisons.csv`: a − b, or `turned` b − a."""
+    def of(cls, pair: PairComparison, turned: bool = False) -> Difference:
+        """a − b, or `turned` b − a."""
         sign = -1 if turned else 1
-        ends = [
-            sign * float(pair[f"interval_{end}"]) if pair.get(f"interval_{end}") else None
-            for end in ("low", "high")
-        ][::sign]
-        return cls(sign * float(pair["difference"]), *ends)
+        ends = (pair.interval.low, pair.interval.high) if pair.interval else (None, None)
+        low, high = (None if end is None else sign * end for end in ends[::sign])
+        return cls(sign * pair.difference, low, high)
 
     @property
     def clear(self) -> bool:
         """Whether there is an interval, and zero is outside it."""
         return self.low is not None and not self.low <= 0 <= self.high
-
-
-Unit = tuple[str, str]  # method, state
 
 
 @dataclass
@@ -120,11 +136,11 @@ class SuiteResults:
 
     suite: Suite
     layout: Layout
-    runs: dict[str, list[Run]] = field(default_factory=dict)
+    runs: dict[str, list[RunView]] = field(default_factory=dict)
     claims: Claims | None = None
     findings: Sequence[Finding] = ()
-    table: dict[str, dict[str, str]] = field(default_factory=dict)
-    comparisons: list[dict[str, str]] = field(default_factory=list)
+    costs: dict[str, MethodRow] = field(default_factory=dict)
+    comparisons: Sequence[PairComparison] = ()
     inference: Inference | None = None
     thresholds: Thresholds | None = None
 
@@ -133,24 +149,24 @@ class SuiteResults:
         return self.claims is not None and any(self.runs.values())
 
     @property
-    def all_runs(self) -> list[Run]:
+    def all_runs(self) -> list[RunView]:
         return [run for runs in self.runs.values() for run in runs]
 
     @property
     def claims_apply(self) -> bool:
-        """Whether the claimed accuracies were made for this suite's model and data."""
+        """Whether the claimed values were made for this suite's model and data."""
         return any(claim.kind == "value" for claim in self.suite.claims)
 
-    def difference(self, own: Unit, other: Unit) -> Difference | None:
+    def difference(self, own: MethodState, other: MethodState) -> Difference | None:
         """One (method, state) minus another, where they have seeds in common."""
         return self.differences.get(own, {}).get(other)
 
     @cached_property
-    def differences(self) -> dict[Unit, dict[Unit, Difference]]:
+    def differences(self) -> dict[MethodState, dict[MethodState, Difference]]:
         """(method, state) → every other that it has seeds in common with → the difference."""
-        found: dict[Unit, dict[Unit, Difference]] = {}
+        found: dict[MethodState, dict[MethodState, Difference]] = {}
         for pair in self.comparisons:
-            a, b = ((pair[f"method_{side}"], pair[f"state_{side}"]) for side in "ab")
+            a, b = (pair.method_a, pair.state_a), (pair.method_b, pair.state_b)
             found.setdefault(a, {})[b] = Difference.of(pair)
             found.setdefault(b, {})[a] = Difference.of(pair, turned=True)
         return found
@@ -159,76 +175,41 @@ class SuiteResults:
     def sentences(self) -> dict[str, str]:
         """Sentence id → text; empty where the data were not fetched on this machine."""
         texts: dict[str, str] = {}
-        for split in ("validation", "train"):
-            table = _parquet(self.layout.data(self.suite.data.name) / f"{split}.parquet")
+        data = self.suite.data
+        for split, name in (("validation", data.validation[0]), ("train", "train")):
+            table = _parquet(self.layout.split(data.name, name))
             if table is not None:
-                ids, sentences = table["id"].astype(str), table["sentence"].astype(str)
-                texts.update(zip(ids, sentences, strict=True))
+                texts.update(zip(table["id"].astype(str), _texts(table), strict=True))
             if split == self.suite.protocol.evaluate_on:
                 break
         return texts
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """Which sentences each method gets right, over its seeds; the majority class left out."""
-        chosen = {
+        """Which sentences each method gets right; the majority class left out."""
+        return agreement(self._said) if self.suite.data.task.classes else None
+
+    @cached_property
+    def closeness(self) -> Closeness | None:
+        """How near the numbers are that each method says; the majority left out."""
+        return None if self.suite.data.task.classes else closeness(self._said)
+
+    @property
+    def _said(self) -> dict[str, list[RunView]]:
+        return {
             name: runs
             for name, runs in self.runs.items()
             if runs and self.suite.methods[name].kind != "majority"
         }
-        return agreement(chosen)
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """For every sentence the share of a method's seeds that get it right, in the headline state."""
-
-    ids: list[str]
-    labels: np.ndarray
-    methods: list[str]
-    seeds: list[int]
-    right: np.ndarray  # (sentences, methods): number of seeds that are right
-
-    def first(self, count: int) -> Agreement:
-        """Of the first `count` methods only."""
-        return Agreement(
-            self.ids, self.labels, self.methods[:count], self.seeds[:count], self.right[:, :count]
-        )
-
-    @cached_property
-    def mostly(self) -> np.ndarray:
-        """(sentences, methods): whether more than half of the seeds are right."""
-        import numpy as np
-
-        return self.right * 2 > np.array(self.seeds)[None, :]
-
-
-def agreement(runs: dict[str, list[Run]]) -> Agreement | None:
-    """The `Agreement` of the methods whose predictions are of the same sentences."""
-    import numpy as np
-
-    ids: list[str] | None = None
-    labels = None
-    methods, seeds, columns = [], [], []
-    for name, those in runs.items():
-        counts, n = None, 0
-        for run in those:
-            table = run.predictions
-            if table is None:
-                continue
-            if ids is None:
-                ids, labels = table["sentence_id"].tolist(), table["label"].to_numpy()
-            if table["sentence_id"].tolist() != ids:
-                continue
-            right = table["right"].to_numpy().astype(int)
-            counts, n = right if counts is None else counts + right, n + 1
-        if counts is not None:
-            methods.append(name)
-            seeds.append(n)
-            columns.append(counts)
-    if ids is None or labels is None or not columns:
-        return None
-    return Agreement(ids, labels, methods, seeds, np.stack(columns, axis=1))
+def _texts(table: pd.DataFrame) -> list[str]:
+    """The text of each sentence; of a pair, both."""
+    first = table["sentence"].astype(str).tolist()
+    if "sentence_2" not in table:
+        return first
+    second = table["sentence_2"].astype(str)
+    return [BETWEEN.join(both) for both in zip(first, second, strict=True)]
 
 
 def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
@@ -240,32 +221,28 @@ def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
     if not layout.claims_json(suite.name).exists():
         return results
     results.claims = read_record(layout.claims_json(suite.name), Claims)
-    if layout.findings_json(suite.name).exists():
-        results.findings = read_record(layout.findings_json(suite.name), Findings).findings
-    results.table = {row["method"]: row for row in _csv(layout.table_csv(suite.name))}
-    results.comparisons = _csv(layout.comparisons_csv(suite.name))
-    if layout.inference_json(suite.name).exists():
-        results.inference = read_record(layout.inference_json(suite.name), Inference)
-    if layout.thresholds_json(suite.name).exists():
-        results.thresholds = read_record(layout.thresholds_json(suite.name), Thresholds)
+    if found := _record(layout.findings_json(suite.name), Findings):
+        results.findings = found.findings
+    if tables := _record(layout.tables_json(suite.name), Tables):
+        results.costs = {row.method: row for row in tables.methods}
+        results.comparisons = tables.comparisons
+    results.inference = _record(layout.inference_json(suite.name), Inference)
+    results.thresholds = _record(layout.thresholds_json(suite.name), Thresholds)
     for name in suite.methods:
         for seed in suite.seeds:
             files = layout.run(suite.name, name, seed)
             if not files.result.exists():
                 continue
             try:
-                results.runs[name].append(Run(files, read_record(files.result, Result)))
+                results.runs[name].append(RunView(files, read_record(files.result, Result)))
             except InputError:
                 continue  # the findings say so
     return results
 
 
-def _csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a table the evidence wrote; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _record(path: Path, kind: type[Record]) -> Record | None:
+    """The record in `path`; None where there is none."""
+    return read_record(path, kind) if path.exists() else None
 
 
 def place(module: str) -> tuple[str, str]:
@@ -283,7 +260,7 @@ def place(module: str) -> tuple[str, str]:
     return number[1], ".".join(parts) or projection
 
 
-def mean_ranks(runs: Iterable[Run]) -> dict[tuple[str, str], float]:
+def mean_ranks(runs: Iterable[RunView]) -> dict[tuple[str, str], float]:
     """(layer, projection) → effective rank, mean over the runs."""
     collected: dict[tuple[str, str], list[int]] = {}
     for run in runs:

@@ -6,28 +6,38 @@ import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsa import evidence
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
-from wsa.leaderboard import drawing, formats
-from wsa.leaderboard.contexts import compare_context, method_context, run_context
+from wsa.leaderboard import formats, measures
 from wsa.leaderboard.downloads import write_downloads
+from wsa.leaderboard.pages.across import Collection, across_context
+from wsa.leaderboard.pages.compare import compare_context
+from wsa.leaderboard.pages.front import front_context
+from wsa.leaderboard.pages.method import method_context
+from wsa.leaderboard.pages.run import run_context
+from wsa.leaderboard.pages.suite import suite_context
+from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
+from wsa.leaderboard.plots.parts.pictures import marks_of
 from wsa.leaderboard.results import read_suite
-from wsa.leaderboard.rows import Row, scale_of
-from wsa.leaderboard.view import SuiteView, answer, gaps_of
+from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
 from wsa.records.record import read_record
 from wsa.suite.schema import Suite
+
+if TYPE_CHECKING:
+    from wsa.records.across import Across
 
 SITE_NAME = "Weighted Spectral Adapter, measured"
 QUESTION = "Does the Weighted Spectral Adapter do what was claimed for it?"
 STATIC = Path(__file__).parent / "static"
 
 
-def render(suites: Sequence[Suite], layout: Layout) -> None:
+def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across] = ()) -> None:
     """Write the whole site below `layout.site`.
 
     A suite without results is shown as not measured, with the command that measures it. Pages of
@@ -36,24 +46,35 @@ def render(suites: Sequence[Suite], layout: Layout) -> None:
     Args:
         suites: in the order in which they are shown.
         layout: where results and data lie and where the site goes.
+        collections: several tasks together, each a page of its own, named like a suite's.
     """
-    views = [SuiteView(read_suite(suite, layout)) for suite in suites]
-    site = _Site(views)
+    marks = marks_of(suites)
+    together: dict[str, list[tuple[str, str]]] = {suite.name: [] for suite in suites}
+    for collection in collections:
+        for member in collection.suites:
+            if member.suite in together:
+                together[member.suite].append((collection.name, collection.title))
+    views = [SuiteView(read_suite(suite, layout), marks, together[suite.name]) for suite in suites]
+    by_name = {suite.name: suite for suite in suites}
+    site = _Site(views, [Collection(record, by_name, marks) for record in collections])
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
     for view in views:
         with atomic_folder(layout.suite_page(view.suite.name).parent) as folder:
             site.write_suite(view, folder)
+    for collection in site.collections:
+        with atomic_folder(layout.suite_page(collection.name).parent) as folder:
+            site.write_collection(collection, folder)
     site.write_front(layout.site)
 
 
 class _Site:
     """The templates, and what all pages share."""
 
-    def __init__(self, views: Sequence[SuiteView]) -> None:
+    def __init__(self, views: Sequence[SuiteView], collections: Sequence[Collection]) -> None:
         self.views = views
-        self.scales = {view.suite.name: scale_of(view.rows) for view in views}
+        self.collections = collections
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -61,10 +82,10 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.templates.filters |= formats.FILTERS
+        self.templates.filters |= formats.FILTERS | measures.FILTERS
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
-            "shown": views,
+            "shown": views, "together": collections,
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -79,57 +100,30 @@ class _Site:
     def write_front(self, folder: Path) -> None:
         text = self.fill("reading.html", "", "reading", calibration=_calibration())
         write_text(folder / "reading.html", text)
-        rows = [row for view in self.views for row in view.rows]
-        text = self.fill(
-            "index.html", "", "front", suites=self.views, rows=rows,
-            scales={row.suite.name: self.scales[row.suite.name] for row in rows},
-            answer=answer(self.views),
-            options=_options(rows), gaps=[gap for view in self.views for gap in gaps_of(view)],
-        )  # fmt: skip
+        text = self.fill("index.html", "", "front", **front_context(self.views, self.collections))
         write_text(folder / "index.html", text)
 
+    def write_collection(self, collection: Collection, folder: Path) -> None:
+        context = across_context(collection, across_pictures(collection))
+        self.page(folder / "index.html", "across.html", "../", collection.name, **context)
+
     def write_suite(self, view: SuiteView, folder: Path) -> None:
-        rows, name, pictures = view.rows, view.suite.name, drawing.suite_pictures(view)
+        name, pictures = view.suite.name, suite_pictures(view)
+        downloads = write_downloads(view, folder / "downloads", self.templates)
         self.page(
-            folder / "index.html", "suite.html", "../", name, suite=view, rows=rows,
-            scales={name: self.scales[name]}, options=_options(rows), sentences=view.sentences,
-            pictures=pictures, runs=view.results.all_runs,
-            run_methods=[(name, name) for name, runs in view.results.runs.items() if runs],
-            gaps=gaps_of(view), provenance=view.provenance,
-            downloads=write_downloads(view, folder / "downloads", self.templates),
+            folder / "index.html", "suite.html", "../", name, downloads=downloads,
+            **suite_context(view, pictures),
         )  # fmt: skip
-        self.page(
-            folder / "compare.html", "compare.html", "../", name, suite=view,
-            **compare_context(view),
-        )  # fmt: skip
+        self.page(folder / "compare.html", "compare.html", "../", name, **compare_context(view))
         for method in view.suite.methods:
             path = folder / "methods" / f"{method}.html"
-            seeds = drawing.learning_by_seed(view, method)
-            own = [seeds] if seeds else []
-            own += pictures.of_method.get(method, [])
-            self.page(
-                path, "method.html", "../../", name, suite=view, scale=self.scales[name],
-                **method_context(view, method, own),
-            )  # fmt: skip
+            context = method_context(view, method, pictures.of_method[method])
+            self.page(path, "method.html", "../../", name, **context)
             for run in view.results.runs[method]:
                 path = folder / "runs" / method / f"seed-{run.seed}.html"
-                self.page(
-                    path, "run.html", "../../../", name, suite=view,
-                    **run_context(view, run, seeds),
-                )  # fmt: skip
+                context = run_context(view, run, run_pictures(view, run))
+                self.page(path, "run.html", "../../../", name, **context)
                 shutil.copyfile(run.files.result, path.with_suffix(".json"))
-
-
-def _options(rows: Sequence[Row]) -> dict[str, list[tuple[str, str]]]:
-    """What the leaderboard can be filtered by."""
-    return {
-        "suite": list(dict.fromkeys((row.suite.name, row.suite.title) for row in rows)),
-        "family": [(family, family) for family in dict.fromkeys(row.family for row in rows)],
-        "state": [("headline", "the quoted state"), ("other", "the other states")]
-        if any(not row.headline for row in rows)
-        else [],
-        "hardware": [(h, h) for h in dict.fromkeys(h for row in rows for h in row.hardware)],
-    }
 
 
 def _calibration() -> Calibration | None:

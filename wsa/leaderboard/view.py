@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import median
+from statistics import fmean
 
-from wsa.leaderboard.drawing import marks
+from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
-from wsa.leaderboard.pictures import Mark
-from wsa.leaderboard.results import Difference, Run, SuiteResults
-from wsa.leaderboard.rows import STATES, Row, rows_of
+from wsa.leaderboard.plots.parts.pictures import Mark, of_suite
+from wsa.leaderboard.results import Difference, RunView, SuiteResults
 from wsa.records.evidence import Finding, Judgement
 from wsa.suite.schema import Claim, Method, Suite
+from wsa.task import Metric, Task
 
-
-@dataclass(frozen=True)
-class Gap:
-    """Something not measured, and the command that measures it."""
-
-    text: str
-    command: str
+BASE = "base"  # the pretrained model among the timed ones
 
 
 @dataclass(frozen=True)
 class ClaimedLine:
-    """A method's claimed, published and measured accuracies, in percent."""
+    """A method's claimed, published and measured values of the headline metric."""
 
     name: str
     title: str
     claimed: float | None
     published: Sequence[float]
-    rows: Sequence[Row]
+    rows: Sequence[Entry]
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Judged:
     claim: Claim
     judgement: Judgement | None
     published: Sequence[float]
-    runs: Sequence[Run]
+    runs: Sequence[RunView]
 
     @property
     def verdict(self) -> str:
@@ -59,8 +53,8 @@ class Reading:
 
     name: str
     method: Method
-    unpruned: Row | None
-    pruned: Row | None
+    unpruned: Entry | None
+    pruned: Entry | None
     differences: tuple[Difference | None, Difference | None]  # unpruned, pruned
 
     @property
@@ -70,34 +64,58 @@ class Reading:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of a merged model: seconds for the timed sentences, and paired ratios to the base model."""
+    """Seconds for the timed sentences, and their ratio to the pretrained model's: means of rounds.
+
+    The interval of the ratio is the one that a verdict on it has.
+    """
 
     title: str
+    adapter: str  # how it is held: merged, or beside the weights
     seconds: float
     ratio: float
-    lowest: float
-    highest: float
+    low: float | None
+    high: float | None
 
 
 class SuiteView:
-    """A suite with all that its pages show."""
+    """A suite with all that its pages show.
 
-    def __init__(self, results: SuiteResults) -> None:
+    Attributes:
+        collections: those that the suite is part of, as (name, title).
+    """
+
+    def __init__(
+        self,
+        results: SuiteResults,
+        marks: Mapping[str, Mark],
+        collections: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.results = results
         self.suite: Suite = results.suite
+        self.task: Task = self.suite.data.task
+        self.metric: Metric = self.task.headline
+        self.marks = of_suite(self.suite, marks)
+        self.collections = collections
         self.measured = results.measured
         self.claims_apply = results.claims_apply
 
     @cached_property
-    def rows(self) -> list[Row]:
-        return rows_of(self.results, self.marks)
-
-    @cached_property
-    def marks(self) -> dict[str, Mark]:
-        return marks(self.suite)
+    def entries(self) -> list[Entry]:
+        return entries_of(self.results, self.marks)
 
     def mark(self, method: str) -> Mark:
         return self.marks[method]
+
+    @cached_property
+    def further(self) -> list[Further]:
+        """The other metrics and splits that the entries have estimates of, in the suite's order."""
+        there = {key for entry in self.entries for key in entry.further}
+        order = [
+            (metric.name, split)
+            for split in ("", *self.suite.data.validation[1:])
+            for metric in self.task.metrics
+        ]
+        return [key for key in order if key in there]
 
     @property
     def sentences(self) -> int:
@@ -149,20 +167,30 @@ class SuiteView:
 
     @cached_property
     def inference(self) -> list[Speed]:
-        """How long merged models take, beside the pretrained model in the same rounds."""
+        """How long the trained models take, beside the pretrained model in the same rounds."""
         found = self.results.inference
         if found is None:
             return []
-        base = found.seconds["base"]
-        speeds = []
-        for name, seconds in found.seconds.items():
-            ratios = [own / ref for own, ref in zip(seconds, base, strict=True)]
-            method = self.suite.methods.get(name)
-            title = method.title if method else "The pretrained model"
-            speeds.append(
-                Speed(title, median(seconds), median(ratios), min(ratios), max(ratios))
-            )  # fmt: skip
-        return speeds
+        held = [(name, "merged" if name != BASE else "", s) for name, s in found.seconds.items()]
+        for name, rounds in found.adapters.items():
+            own = name.removesuffix(" pruned")
+            pruned = "pruned, " if own != name else ""
+            held.append((own, f"{pruned}beside the weights", rounds))
+        base = found.seconds[BASE]
+        return [self._speed(name, adapter, rounds, base) for name, adapter, rounds in held]
+
+    def _speed(
+        self, name: str, adapter: str, rounds: Sequence[float], base: Sequence[float]
+    ) -> Speed:
+        import numpy as np
+
+        from wsa.evidence.statistics import t_interval
+
+        ratios = np.divide(rounds, base)
+        low, high = map(float, t_interval(ratios)) if len(ratios) > 1 else (None, None)
+        method = self.suite.methods.get(name)
+        title = method.title if method else "The pretrained model" if name == BASE else name
+        return Speed(title, adapter, fmean(rounds), float(ratios.mean()), low, high)
 
     @cached_property
     def readings(self) -> list[Reading]:
@@ -184,31 +212,31 @@ class SuiteView:
                 )
                 for state in ("unpruned", "pruned")
             ]
-            rows = [self.row(name, state) for state in ("unpruned", "pruned")]
+            rows = [self.entry(name, state) for state in ("unpruned", "pruned")]
             readings.append(Reading(name, method, *rows, tuple(differences)))
         return readings
 
     @cached_property
     def claimed_lines(self) -> list[ClaimedLine]:
-        """The methods that have a claimed or a published accuracy."""
+        """The methods that have a claimed or a published value."""
         claimed = {c.method: c.expected for c in self.suite.claims if c.kind == "value"}
         lines = []
         for name, method in self.suite.methods.items():
             published = [p.accuracy for p in self.suite.published if p.row == name]
             if name in claimed or published:
-                rows = [row for row in self.rows if row.name == name and row.state != "gate_only"]
+                rows = [e for e in self.entries if e.name == name and e.state != "gate_only"]
                 lines.append(ClaimedLine(name, method.title, claimed.get(name), published, rows))
         return sorted(lines, key=lambda line: -(line.claimed or 0))
 
     @property
     def claims_below_published(self) -> bool:
-        """Whether every claimed accuracy lies below every published one."""
+        """Whether every claimed value lies below every published one."""
         claimed = [claim.expected for claim in self.suite.claims if claim.kind == "value"]
         published = [known.accuracy for known in self.suite.published]
         return bool(claimed and published) and max(claimed) < min(published)
 
-    def row(self, method: str, state: str) -> Row | None:
-        return next((r for r in self.rows if r.name == method and r.state == state), None)
+    def entry(self, method: str, state: str) -> Entry | None:
+        return next((e for e in self.entries if e.name == method and e.state == state), None)
 
     @cached_property
     def provenance(self) -> list[tuple[str, list[str]]]:
@@ -236,42 +264,3 @@ class SuiteView:
                 clean = {True: "", False: ", with changes", None: ""}[where.git_clean]
                 note("Git commit", where.git_commit and where.git_commit[:12] + clean)
         return [(name, list(values)) for name, values in found.items()]
-
-
-def answer(views: Sequence[SuiteView]) -> str:
-    """The answer so far, in a few sentences; first where the claims were made for."""
-    sentences = []
-    for view in sorted(views, key=lambda view: not view.claims_apply):
-        where = f"On {view.suite.title}"
-        if view.claims_apply:
-            where += ", which the claims were made for"
-        if not view.suite.claims:
-            continue
-        if not view.measured:
-            sentences.append(f"{where}: not measured yet.")
-        else:
-            sentences.append(f"{where}: {view.tally}.")
-    return " ".join(sentences) or "Nothing has been claimed for these suites."
-
-
-def gaps_of(view: SuiteView) -> list[Gap]:
-    """The suite's runs that are not there."""
-    suite = view.suite
-    if not view.measured:
-        where = ", on a machine with a GPU" if suite.needs_gpu else ""
-        return [Gap(f"{suite.title}: all of its {len(suite.runs())} runs{where}.", _command(suite))]
-    missing = []
-    for name, method in suite.methods.items():
-        there = {run.seed for run in view.results.runs[name]}
-        seeds = [str(seed) for seed in suite.seeds if seed not in there]
-        if seeds:
-            missing.append(f"{method.title}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}")
-    if not missing:
-        return []
-    return [Gap(f"{suite.title}, runs missing: {'; '.join(missing)}.", _command(suite))]
-
-
-def _command(suite: Suite) -> str:
-    """What runs a suite, or the rest of it."""
-    resources = "--cores 1 --resources gpu=1" if suite.needs_gpu else "--cores 2"
-    return f"snakemake {resources} --config suites={suite.name}"

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+HEAT_DARK = 8  # the last step of the sequential scale on which the page's ink is read
 SERIES = 8  # colours for methods; the stylesheet defines --series-0 … --series-7
 
 # Matplotlib must be given colours, the page wants CSS variables: these stand for the latter.
@@ -64,6 +65,11 @@ def series(index: int) -> str:
 def heat(share: float) -> str:
     """The stand-in for step `share` (0 to 1) of the page's sequential colour scale."""
     return f"#0002{round(16 * min(max(share, 0.0), 1.0)):02x}"
+
+
+def heat_ink(share: float) -> str:
+    """The stand-in for the colour of a number that is read on `heat(share)`."""
+    return PAPER if round(16 * share) > HEAT_DARK else INK
 
 
 def settings():

@@ -1,0 +1,223 @@
+"""Pages of other tasks than two classes: what they show is what scikit-learn and numpy say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from tests.helpers.results import make_results, make_suite
+from tests.leaderboard.page import Page
+from wsa.evidence.aggregate import aggregate
+from wsa.layout import Layout
+from wsa.leaderboard import render
+from wsa.suite.schema import Suite
+
+SENTENCES = 90
+CLASSES = ("entailment", "neutral", "contradiction")
+ACCURACY = {
+    "full": 90.0,
+    "lora": 85.0,
+    "wsa": {"unpruned": 88.0, "pruned": 70.0, "gate_only": 87.0},
+    "majority": 40.0,
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A suite with its pages, and what its runs predicted."""
+
+    suite: Suite
+    layout: Layout
+
+    def page(self, path: str) -> Page:
+        return Page(self.layout.site / self.suite.name / path)
+
+    def source(self, path: str) -> str:
+        return (self.layout.site / self.suite.name / path).read_text(encoding="utf-8")
+
+    def said(self, method: str, seed: int, state: str, split: str = "") -> pd.DataFrame:
+        """Sentence, label and prediction of one run, by the logits alone."""
+        files = self.layout.run(self.suite.name, method, seed)
+        table = pd.read_parquet(files.further_predictions(split) if split else files.predictions)
+        table = table[table["state"] == state].sort_values("sentence_id").reset_index(drop=True)
+        logits = table.filter(regex=r"^logit_\d+$").to_numpy()
+        return table[["sentence_id", "label"]].assign(
+            said=logits[:, 0] if logits.shape[1] == 1 else logits.argmax(1), sure=logits.max(1)
+        )
+
+    def spread(self, score, method: str, state: str, split: str = "", places: int = 2) -> str:
+        """Mean ± sample standard deviation of `score(labels, said)` over the seeds."""
+        tables = [self.said(method, seed, state, split) for seed in self.suite.seeds]
+        values = [score(t["label"].to_numpy(), t["said"].to_numpy()) for t in tables]
+        return f"{np.mean(values):.{places}f} ± {np.std(values, ddof=1):.{places}f}"
+
+
+def _made(folder: Path, name: str, accuracy: dict, **data: object) -> Made:
+    layout = Layout(results=folder / "r", resources=folder / "d", site=folder / "s")
+    suite = make_suite(name, data=data).model_copy(update={"baseline": "lora"})
+    make_results(layout, suite, accuracy, sentences=SENTENCES)
+    split = layout.split(suite.data.name, suite.data.validation[0])
+    split.parent.mkdir(parents=True)
+    texts = {"id": [f"validation-{i:05d}" for i in range(SENTENCES)]}
+    for column in ("sentence", "sentence_2")[: len(suite.data.text)]:
+        texts[column] = [f"{column} {i}" for i in range(SENTENCES)]
+    pd.DataFrame(texts).to_parquet(split)
+    aggregate(suite, layout)
+    render([suite], layout)
+    return Made(suite, layout)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Made:
+    """Pairs of texts in three classes, with a second metric and a second validation split."""
+    return _made(
+        tmp_path_factory.mktemp("pairs"), "pairs", ACCURACY, labels=CLASSES,
+        metrics=("accuracy", "f1_macro"), text=("premise", "hypothesis"),
+        reader={"kind": "splits", "validation": ("matched", "mismatched")},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory) -> Made:
+    """A number for every sentence; less of the headline metric is better."""
+    return _made(
+        tmp_path_factory.mktemp("numbers"), "numbers", ACCURACY, labels="number",
+        metrics=("mean_squared_error", "pearson"),
+    )  # fmt: skip
+
+
+def percent(score, **options):
+    return lambda labels, said: 100 * score(labels, said, **options)
+
+
+macro_f1 = percent(f1_score, average="macro", labels=[0, 1, 2], zero_division=0)
+
+
+def squared_error(labels, said):
+    return float(((labels.astype(float) - said.astype(float)) ** 2).mean())
+
+
+def test_three_classes_on_the_leaderboard_and_beside_it(pairs):
+    page = pairs.page("index.html")
+    board = {(row[0], row[1]): row for row in page.table("Accuracy on 90 validation sentences")}
+    assert board["LoRA r=8", "–"][2] == pairs.spread(percent(accuracy_score), "lora", "unpruned")
+    expected = pairs.spread(percent(accuracy_score), "wsa", "pruned")
+    assert board["WSA r=16", "pruned"][2] == expected
+    head, *further = page.table("Other metrics and other validation splits")
+    assert [re.sub("[%,]", " ", cell).split() for cell in head[2:]] == [
+        ["Macro", "F1"], ["Accuracy", "mismatched"], ["Macro", "F1", "mismatched"]
+    ]  # fmt: skip
+    row = next(row for row in further if row[:2] == ["WSA r=16", "gates pruned"])
+    assert row[2:] == [
+        pairs.spread(macro_f1, "wsa", "gate_only"),
+        pairs.spread(percent(accuracy_score), "wsa", "gate_only", "mismatched"),
+        pairs.spread(macro_f1, "wsa", "gate_only", "mismatched"),
+    ]
+
+
+def test_three_classes_have_nine_cells_of_confusion(pairs):
+    page, table = pairs.page("runs/wsa/seed-2.html"), pairs.said("wsa", 2, "pruned")
+    head, *rows = page.table("Sentences by what they are")
+    assert head == ["", *(f"said {name}" for name in CLASSES)]
+    shown = [[int(cell) for cell in row[1:]] for row in rows]
+    assert shown == confusion_matrix(table["label"], table["said"]).tolist()
+
+
+def test_a_wrong_pair_is_shown_with_both_texts_and_what_was_said(pairs):
+    page, table = pairs.page("runs/wsa/seed-1.html"), pairs.said("wsa", 1, "pruned")
+    head, *rows = page.table("how sure this run was of what it said")
+    assert head[:3] == ["Sentence", "Is", "Said"] and rows
+    for sentence, label, said, *_ in rows:
+        i = int(sentence.split(" ")[1])
+        assert sentence == f"sentence {i} ⏐ sentence_2 {i}"
+        assert (label, said) == (CLASSES[table["label"][i]], CLASSES[table["said"][i]])
+        assert label != said
+
+
+def test_further_splits_stand_apart_on_a_run_s_page(pairs):
+    table = pairs.said("lora", 3, "unpruned", "mismatched")
+    page = pairs.page("runs/lora/seed-3.html")
+    _, row = page.table("another validation split, mismatched")
+    expected = [f"{score(table['label'], table['said']):.2f}"
+                for score in (percent(accuracy_score), macro_f1)]  # fmt: skip
+    assert row == ["as trained", *expected, str(SENTENCES)]
+
+
+def test_numbers_are_ordered_from_the_smallest_error(numbers):
+    head, *rows = numbers.page("index.html").table("Mean squared error (less is better) on 90")
+    assert head[2].startswith("Mean squared error") and "%" not in head[2]
+    values = [float(row[2].split(" ")[0]) for row in rows]
+    assert values == sorted(values) and len(values) == 6
+    board = {(row[0], row[1]): row[2] for row in rows}
+    expected = numbers.spread(squared_error, "wsa", "pruned", places=4)
+    assert board["WSA r=16", "pruned"] == expected
+    _, *further = numbers.page("index.html").table("Other metrics")
+    pearson = numbers.spread(
+        lambda labels, said: 100 * np.corrcoef(labels.astype(float), said)[0, 1], "lora", "unpruned"
+    )
+    assert next(row for row in further if row[0] == "LoRA r=8")[2] == pearson
+
+
+def test_a_smaller_error_is_drawn_as_better(numbers):
+    figure = re.search(r'<figure id="differences-full">.*?</figure>',
+                       numbers.source("methods/full.html"), re.DOTALL)[0]  # fmt: skip
+    full, lora = (
+        np.mean([squared_error(t["label"], t["said"]) for t in tables])
+        for tables in (
+            [numbers.said(name, seed, "unpruned") for seed in numbers.suite.seeds]
+            for name in ("full", "lora")
+        )
+    )
+    assert full < lora
+    assert f"−{lora - full:.4f}" in figure
+    assert "var(--supported)" in figure and "var(--contradicted)" not in figure
+
+
+def test_the_front_is_of_what_is_smaller_on_both(numbers):
+    rows = numbers.page("index.html").table("Parameters")[1:]
+    points = [(float(row[2].replace(",", "")), float(row[3])) for row in rows]
+    for row, (cost, error) in zip(rows, points, strict=True):
+        beaten = any(c <= cost and e <= error and (c, e) != (cost, error) for c, e in points)
+        assert row[4] == ("no" if beaten else "yes")
+
+
+def test_the_largest_errors_of_numbers(numbers):
+    page, table = numbers.page("runs/wsa/seed-1.html"), numbers.said("wsa", 1, "pruned")
+    error = (table["said"].astype(float) - table["label"].astype(float)).to_numpy()
+    worst = np.argsort(-abs(error), kind="stable")
+    rows = page.table("the furthest off first")[1:]
+    assert len(rows) == SENTENCES
+    assert [row[0] for row in rows[:5]] == [f"sentence {i}" for i in worst[:5]]
+    assert rows[0][1] == f"{table['label'][worst[0]]:.3f}"
+    assert rows[0][3] == f"{error[worst[0]]:+.3f}".replace("-", "−")
+    assert '<figure id="said-against-is">' in numbers.source("runs/wsa/seed-1.html")
+    assert "confusion" not in numbers.source("runs/wsa/seed-1.html").lower()
+
+
+def test_numbers_are_compared_by_whose_squared_error_is_smaller(numbers):
+    methods = {"full": "unpruned", "lora": "unpruned", "wsa": "pruned"}
+    errors = {}
+    for name, state in methods.items():
+        tables = [numbers.said(name, seed, state) for seed in numbers.suite.seeds]
+        errors[name] = np.mean(
+            [(t["said"].astype(float) - t["label"].astype(float)) ** 2 for t in tables], axis=0
+        )
+    rows = numbers.page("compare.html").table("the squared error of the method of the row")[1:]
+    for row, own in zip(rows, methods, strict=True):
+        for cell, other in zip(row[1:], methods, strict=True):
+            assert cell == ("–" if own == other else str(int((errors[own] < errors[other]).sum())))
+
+
+@pytest.mark.parametrize("which", ["pairs", "numbers"])
+def test_no_page_of_another_task_speaks_of_accuracy_that_is_not_there(which, request):
+    made = request.getfixturevalue(which)
+    for path in (made.layout.site / made.suite.name).rglob("*.html"):
+        text = re.sub(r"<nav.*?</nav>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert "nan" not in re.findall(r">\s*(nan|None)\s*<", text), path
+        if which == "numbers":
+            assert "ccuracy" not in text and "cross entropy" not in text, path

@@ -1,0 +1,1 @@
+"""What each kind of page is filled with; the templates have the same names."""

@@ -1,0 +1,32 @@
+"""A suite's page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsa.leaderboard.entries import scale_of
+from wsa.leaderboard.pages.front import options_of
+from wsa.leaderboard.pages.gaps import gaps_of
+from wsa.leaderboard.plots import SuitePictures
+from wsa.task import METRICS
+
+if TYPE_CHECKING:
+    from wsa.leaderboard.view import SuiteView
+
+
+def suite_context(view: SuiteView, pictures: SuitePictures) -> dict[str, object]:
+    """For `suite.html`, the downloads left out."""
+    runs = view.results.runs
+    return {
+        "suite": view,
+        "rows": view.entries,
+        "scales": {view.suite.name: scale_of(view.entries)},
+        "options": options_of(view.entries),
+        "sentences": view.sentences,
+        "further": [(METRICS[metric], split, (metric, split)) for metric, split in view.further],
+        "sections": pictures.sections,
+        "runs": view.results.all_runs,
+        "run_methods": [(name, name) for name, those in runs.items() if those],
+        "gaps": gaps_of(view),
+        "provenance": view.provenance,
+    }

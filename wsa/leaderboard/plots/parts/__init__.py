@@ -1,0 +1,1 @@
+"""What pictures are made of: SVG, marks, and the shapes that several of them share."""
