@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from tests.leaderboard.tasks import CLASSES, SENTENCES
+from tests.leaderboard.tasks import CLASSES, SENTENCES, make
 
 
 def percent(score, **options):
@@ -140,3 +140,29 @@ def test_no_page_of_another_task_speaks_of_accuracy_that_is_not_there(which, req
         assert "nan" not in re.findall(r">\s*(nan|None)\s*<", text), path
         if which == "numbers":
             assert "ccuracy" not in text and "cross entropy" not in text, path
+
+
+def test_of_many_classes_the_commonest_confusions_are_listed(tmp_path):
+    names = tuple(f"intent {i}" for i in range(25))
+    made = make(tmp_path, "intents", {"lora": 60.0, "full": 80.0}, labels=names)
+    table = made.said("lora", 1, "unpruned")
+    rows = made.page("runs/lora/seed-1.html").table("most often taken for what, of 25 classes")[1:]
+    wrong = table[table["label"] != table["said"]].groupby(["label", "said"]).size()
+    assert [int(row[2]) for row in rows] == sorted(wrong, reverse=True)[:30]
+    for label, said, times in rows:
+        assert wrong[names.index(label), names.index(said)] == int(times)
+
+
+def test_of_too_many_sentences_those_that_tell_methods_apart_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr("wsa.leaderboard.pages.compare.MOST_LINES", 5)
+    made = make(tmp_path, "few", {"lora": 60.0, "full": 90.0}, labels=CLASSES)
+    tables = {name: [made.said(name, seed, "unpruned") for seed in made.suite.seeds]
+              for name in ("full", "lora")}  # fmt: skip
+    mostly = {
+        name: sum((t["label"] == t["said"]).astype(int) for t in those) >= 2
+        for name, those in tables.items()
+    }
+    apart = set(np.flatnonzero(mostly["full"] != mostly["lora"]))
+    rows = made.page("compare.html").table("Sentences that not every run gets right")[1:]
+    assert len(rows) == 5 < len(apart)
+    assert {int(row[0].split(" ")[1]) for row in rows} <= apart
