@@ -160,8 +160,7 @@ def overhead(args: argparse.Namespace) -> None:
 
 def evidence(args: argparse.Namespace) -> None:
     from tests.helpers.results import make_results, many_methods
-    from wsa.evidence.tables import aggregate
-    from wsa.evidence.verdicts import judge
+    from wsa.evidence.aggregate import aggregate
     from wsa.leaderboard import render
 
     rows = []

@@ -127,12 +127,10 @@ def _export_adapter(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _aggregate(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.evidence.tables import aggregate
-    from wsa.evidence.verdicts import judge
+    from wsa.evidence.aggregate import aggregate
 
     suite = _suite(args, layout)
     aggregate(suite, layout)
-    judge(suite, layout)
     print(layout.table_md(suite.name).read_text(encoding="utf-8"))
 
 
@@ -150,11 +148,29 @@ def _calibrate(args: argparse.Namespace, layout: Layout) -> None:
     calibrate(args.output, args.worlds, args.seed)
 
 
+def _across(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.evidence.across import across
+    from wsa.suite.load import load_suites
+
+    suites, collections = load_suites([args.collection], layout.config, _seeds(args))
+    if not collections:
+        raise InputError(
+            "is a suite, not a collection of them", value=args.collection,
+            remedy=f"its own tables: wsa aggregate {args.collection}",
+        )  # fmt: skip
+    for order in across(collections[0], suites, layout).orders:
+        print(f"{order.id}, {order.state}: {order.verdict}. {order.said}")
+
+
 def _site(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.leaderboard import render
-    from wsa.suite.load import load_suite
+    from wsa.records.across import Across
+    from wsa.records.record import read_record
+    from wsa.suite.load import load_suites
 
-    render([load_suite(name, layout.config, _seeds(args)) for name in args.suites], layout)
+    suites, collections = load_suites(args.suites, layout.config, _seeds(args))
+    made = [path for one in collections if (path := layout.across_json(one.name)).exists()]
+    render(suites, layout, [read_record(path, Across) for path in made])
     print(f"open {layout.index_page}")
 
 
@@ -276,7 +292,7 @@ def _parser() -> argparse.ArgumentParser:
         kinds = {"seed": seed, "rank": int, "folder": Path}
         for argument in arguments:
             sub.add_argument(argument, type=kinds.get(argument, str))
-        if "suite" in arguments or name == "site":
+        if "suite" in arguments or name in ("across", "site"):
             sub.add_argument("--seeds", help="instead of the suite's own: 0,1,2")
         sub.set_defaults(command=command)
         return sub
@@ -318,6 +334,7 @@ def _parser() -> argparse.ArgumentParser:
             help="an ordinary LoRA adapter, or the whole model (default: %(default)s)",
         )  # fmt: skip
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
+    stage("across", _across, "several tasks together: a collection of suites", "collection")
     compare = stage("compare", _compare, "two result folders of one suite, method by method")
     for side in ("a", "b"):
         compare.add_argument(side, type=Path, help="a folder such as results/<suite>")

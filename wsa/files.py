@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from wsa import errors
 from wsa.errors import InputError
+
+_PART = ".part-"  # in the name of what is not whole yet, which begins with a dot
 
 
 @contextlib.contextmanager
@@ -22,24 +26,27 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well.
 
     The content is flushed to disk before the rename, so that a crash leaves the old file or the
-    new one, never a part. On an error the temporary file is removed and `path` is untouched.
+    new one, never a part. On an error the temporary file is removed and `path` is untouched; what
+    a process left that was killed, the next one that writes `path` removes.
     """
     path = _named(path)
     if path.is_dir():
         raise InputError("is a folder", file=path, remedy="name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+
+    def make() -> Path:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}{_PART}", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        return Path(name)
+
+    with _temporary(path, make) as temporary:
         with _full_disk_told(path):
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -95,9 +102,7 @@ def check_files(folder: Path, hashes: dict[str, str], remake: Path) -> None:
 def atomic_folder(path: Path | str) -> Iterator[Path]:
     """A temporary folder beside `path` that replaces it when the block ends well."""
     path = _named(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with passing_folder(path) as temporary:
         with _full_disk_told(path):
             yield temporary
             for file in temporary.rglob("*"):
@@ -108,8 +113,82 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def passing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, on the same disk, that is gone when the block ends."""
+
+    def make() -> Path:
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}{_PART}", dir=path.parent))
+
+    with _temporary(path, make) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, make: Callable[[], Path]) -> Iterator[Path]:
+    """What `make` makes beside `path`, held as long as the block runs and then removed.
+
+    What other blocks for the same `path` left, whose processes are no more, is removed first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent, path.name)
+    while True:
+        temporary = make()
+        lock = _lock(temporary, wait=True)
+        if temporary.exists():
+            break
+        _unlock(lock)  # another process took it for abandoned before it was locked
+    try:
+        yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
+        _unlock(lock)
+
+
+def remove_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files and folders that no process holds any more.
+
+    Every process locks what it writes, and the kernel lets go of the lock when the process ends,
+    however it ends, so that nothing another process is writing is touched. On a file system
+    without locks nothing is removed.
+
+    Args:
+        folder: where they lie.
+        name: of the file or folder they were to become; default: of any.
+    """
+    of = ".+" if name is None else re.escape(name)
+    pattern = re.compile(rf"\.{of}{re.escape(_PART)}\w+(\.\w+)?")
+    for path in folder.glob(".*"):
+        if pattern.fullmatch(path.name) and (lock := _lock(path, wait=False)) is not None:
+            _remove(path)
+            _unlock(lock)
+
+
+def _lock(path: Path, *, wait: bool) -> int | None:
+    """A handle that locks `path` until it is closed; None if that cannot be."""
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # it is gone, another process holds it, or the disk knows no locks
+        _unlock(handle)
+        return None
+    return handle
+
+
+def _unlock(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _named(path: Path | str) -> Path:

@@ -143,6 +143,10 @@ class Layout:
         """What the benchmark found wrong with itself (`records.evidence.Findings`)."""
         return self.suite(suite) / "findings.json"
 
+    def across_json(self, collection: str) -> Path:
+        """What the suites of a collection say together (`records.across.Across`)."""
+        return self.suite(collection) / "across.json"
+
     def inference_json(self, suite: str) -> Path:
         """Measured speed of the merged models (`records.evidence.Inference`); may be missing."""
         return self.suite(suite) / "inference.json"
@@ -158,3 +162,7 @@ class Layout:
 
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"
+
+    def downloads(self, suite: str) -> Path:
+        """Copies of the tables and records that the pages of a suite show."""
+        return self.suite_page(suite).parent / "downloads"

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel, TaskType, get_peft_model
+from peft import PeftModel, TaskType, VeraConfig, get_peft_model
 from peft.tuners.lora import convert_to_lora
+from peft.utils.hotswap import hotswap_adapter
 from tests.helpers.peft_models import (
     ATTENTION,
     INPUTS,
@@ -322,6 +323,108 @@ def test_a_half_precision_model_trains_its_adapter_in_full_precision(gpt2_folder
     scale = expected.abs().max()
     for found in (unmerged, logits(merged)):
         assert (found.float() - expected).abs().max() < 0.03 * scale
+
+
+@pytest.mark.parametrize(("cast", "kind"), [(True, torch.float32), (False, torch.bfloat16)])
+def test_the_precision_of_an_adapter_is_the_callers_choice(cast, kind, gpt2_folder, tmp_path):
+    def make():
+        return language_model(gpt2_folder, torch.bfloat16)
+
+    config = WSAConfig(r=4, target_modules=["c_attn", "c_fc"])
+    model = get_peft_model(make(), config, autocast_adapter_dtype=cast)
+    model.add_adapter("second", config, autocast_adapter_dtype=cast)
+    pretrained = logits(make())
+    assert torch.equal(logits(model), pretrained)
+    train(model, labels=INPUTS["input_ids"])
+    expected = logits(model)
+    assert not torch.equal(expected, pretrained)
+    model.save_pretrained(tmp_path)
+    again = PeftModel.from_pretrained(make(), tmp_path, autocast_adapter_dtype=cast)
+    assert torch.equal(logits(again), expected)
+    for candidate in (model, again):
+        tensors = {n: t for n, t in candidate.state_dict().items() if "spectral_" in n}
+        assert tensors and {tensor.dtype for tensor in tensors.values()} == {kind}
+
+
+# --- PEFT's other ways to combine adapters -------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [SpectralConfig, WSAConfig])
+def test_a_mixed_model_and_a_hot_swap_are_refused_as_peft_refuses_vera(
+    config, gpt2_folder, tmp_path
+):
+    def refusal(act, *args, **kwargs):
+        with pytest.raises(ValueError) as caught:
+            act(*args, **kwargs)
+        return str(caught.value)
+
+    def messages(kind):
+        made = kind(r=4, target_modules=["c_fc"])
+        model = get_peft_model(language_model(gpt2_folder), made)
+        model.save_pretrained(tmp_path / kind.__name__)
+        swap = refusal(hotswap_adapter, model, str(tmp_path / kind.__name__), "default")
+        mixed = refusal(get_peft_model, language_model(gpt2_folder), made, mixed=True)
+        return [text.replace(made.peft_type.value, "X") for text in (swap, mixed)]
+
+    assert messages(config) == messages(VeraConfig)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (SpectralConfig, {}),
+        (WSAConfig, {"gate": "direction"}),
+        (WSAConfig, {"gate": "singular_value"}),
+        (WSAConfig, {"gate": "product"}),
+    ],
+)
+def test_a_weighted_adapter_changes_weights_by_the_weighted_sum(
+    kind, options, gpt2_folder, tmp_path
+):
+    first = kind(r=4, target_modules=["c_attn", "c_proj"], **options)
+    second = kind(r=2, target_modules=["c_attn", "c_fc"], rank_pattern={"h.0.*fc": 3}, **options)
+    model = get_peft_model(language_model(gpt2_folder), first, adapter_name="first")
+    model.add_adapter("second", second)
+    torch.manual_seed(1)
+    for name, parameter in model.named_parameters():
+        if "spectral_" in name:
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
+    weights = {"first": 0.75, "second": -0.5}
+    deltas = {
+        name: sum(w * layer.get_delta_weight(a) for a, w in weights.items() if a in layer.r)
+        for name, layer in spectral_layers(model).items()
+    }
+    assert len(deltas) == 8  # two layers: c_attn, two c_proj, c_fc
+    model.add_weighted_adapter(list(weights), list(weights.values()), "sum")
+    assert model.active_adapters == ["first"]
+    model.set_adapter("sum")
+    for name, layer in spectral_layers(model).items():
+        torch.testing.assert_close(layer.get_delta_weight("sum"), deltas[name])
+    expected = logits(model)
+    model.save_pretrained(tmp_path, selected_adapters=["sum"])
+    again = PeftModel.from_pretrained(language_model(gpt2_folder), tmp_path / "sum")
+    assert torch.equal(logits(again), expected)
+
+
+def test_adapters_that_have_no_sum_are_refused(gpt2_folder):
+    model = get_peft_model(
+        language_model(gpt2_folder), WSAConfig(r=2, target_modules=["c_fc"]), adapter_name="one"
+    )
+    model.add_adapter("two", WSAConfig(r=2, target_modules=["c_fc"], gate="singular_value"))
+    model.add_adapter("head", WSAConfig(r=2, target_modules=["c_fc"], modules_to_save=["lm_head"]))
+    before = sorted(model.peft_config)
+    for arguments, message in [
+        ((["one", "two"], [1.0, 1.0], "sum"), "one type and one gate"),
+        ((["one", "head"], [1.0, 1.0], "sum"), "modules_to_save"),
+        ((["one", "three"], [1.0, 1.0], "sum"), "no adapter 'three'"),
+        ((["one"], [1.0, 1.0], "sum"), "a weight for each"),
+        ((["one", "one"], [1.0, 1.0], "sum"), "distinct"),
+        ((["one"], [1.0], "two"), "'two' already"),
+        ((["one"], [1.0], "sum", "svd"), "'cat', not 'svd'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.add_weighted_adapter(*arguments)
+    assert sorted(model.peft_config) == before
 
 
 # --- the loss ------------------------------------------------------------------------------------

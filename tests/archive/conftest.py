@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.helpers.project import edit_yaml, make_project, prepare
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.stages.check import check_method
@@ -41,7 +40,6 @@ def finished(tmp_path_factory) -> Path:
         if suite.method(method).kind == "full":  # as the workflow does
             shutil.rmtree(layout.run(suite.name, method, seed).trained)
     aggregate(suite, layout)
-    judge(suite, layout)
     render([suite], layout)
     return project
 

@@ -255,6 +255,12 @@ def test_a_damaged_archive_is_named(archive, tmp_path, damage):
         check_bundle(path)
 
 
+def test_an_archive_of_other_seeds_than_its_suite_names_is_not_made(project, layout, tmp_path):
+    suite = load_suite("tiny", layout.config, seeds=[0])
+    with pytest.raises(InputError, match=r"tiny.yaml: seeds: names other seeds .*found \[0, 1\]"):
+        bundle(suite, layout, tmp_path / "tiny.zip")
+
+
 def test_a_suite_with_a_missing_or_damaged_run_is_not_bundled(suite, layout, tmp_path):
     path = layout.run("tiny", "lora", 0).result
     content = path.read_text()

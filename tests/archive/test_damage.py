@@ -44,6 +44,9 @@ FILES = {
     f"{RUN}/trained/adapter_config.json": evaluate,
     f"{RUN}/training.json": prune,
     f"{RUN}/curve.parquet": None,
+    f"{RUN}/gates.parquet": None,
+    f"{RUN}/predictions.parquet": None,
+    "resources/data/tiny/validation.parquet": None,
     f"{RUN}/pruned/{WEIGHTS}": evaluate,
     f"{RUN}/pruning.json": evaluate,
     f"{RUN}/result.json": None,
@@ -112,6 +115,38 @@ def test_no_flipped_byte_of_the_predictions_is_ever_used(project, suite, layout)
             noticed += 1
             assert any(str(path) in finding.message for finding in runs.findings)
     assert noticed > 10
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{RUN}/{table}.parquet" for table in ("curve", "gates", "predictions")),
+        *(f"resources/data/tiny/{split}.parquet" for split in ("train", "validation")),
+    ],
+)
+def test_every_changed_byte_of_a_table_is_noticed(project, layout, monkeypatch, capsys, name):
+    """Also one that does not change what the table holds."""
+    # the tables of the suite take their time, and are another matter
+    monkeypatch.setattr("wsa.archive.verify._table_damages", lambda suite, layout: [])
+    path = project / name
+    content = path.read_bytes()
+    for position in range(0, len(content), len(content) // 12):
+        path.write_bytes(flipped(content, position))
+        assert command(project, "verify", "tiny", "--hashes") == 1
+        assert f"{path}: is not what its record says" in capsys.readouterr().out
+    path.write_bytes(content)
+    assert command(project, "verify", "tiny", "--hashes") == 0
+
+
+@pytest.mark.parametrize("name", ["inference.json", "thresholds.json"])
+def test_a_record_that_the_pages_show_and_that_is_gone(project, capsys, name):
+    shown = project / "site/tiny/downloads" / name
+    shown.parent.mkdir(exist_ok=True)
+    shown.write_text("{}")
+    assert command(project, "verify", "tiny", "--hashes") == 1
+    path = project / "results/tiny" / name
+    printed = capsys.readouterr().out
+    assert f"{path}: there is no such record" in printed and f"-R {path}" in printed
 
 
 def test_a_digit_changed_in_any_record_is_noticed(project):

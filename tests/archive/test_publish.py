@@ -8,8 +8,7 @@ import pytest
 from tests.helpers.results import make_results, make_suite
 from wsa.archive.publish import publish
 from wsa.errors import InputError
-from wsa.evidence.tables import aggregate
-from wsa.evidence.verdicts import judge
+from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.records.record import read_record, write_record
@@ -28,7 +27,6 @@ def layout(tmp_path, suite):
     rest = {name: 90.0 for name in suite.methods if name not in accuracy}
     make_results(layout, suite, accuracy | rest, sentences=60)
     aggregate(suite, layout)
-    judge(suite, layout)
     return layout
 
 

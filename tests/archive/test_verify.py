@@ -40,7 +40,8 @@ def rerun_gives(monkeypatch, layout):
             for name, state in result.states.items():
                 rows = table[table["state"] == name]
                 right = (rows["logit_1"] > rows["logit_0"]) == (rows["label"] == 1)
-                states[name] = state.model_copy(update={"accuracy": float(right.mean())})
+                metrics = {"accuracy": float(right.mean())}
+                states[name] = state.model_copy(update={"metrics": metrics})
             places = {
                 stage: place.model_copy(update=environment)
                 for stage, place in result.provenance.environments.items()

@@ -30,6 +30,18 @@ ADALORA = {
     },
     "learning_rate": 5.0e-3,
 }
+# both draw outside of torch's own stream
+PVERA = {
+    "title": "PVeRA",
+    "adapter": {"peft_type": "PVERA", "r": 4, "generator_seed": 7},
+    "learning_rate": 5.0e-3,
+}
+MONTECLORA = {
+    "title": "MonteCLoRA",
+    "adapter": {"peft_type": "LORA", "r": 2, "monteclora_config": {"buffer_size": 4}},
+    "learning_rate": 5.0e-3,
+}
+OTHERS = {"adalora": ADALORA, "pvera": PVERA, "monteclora": MONTECLORA}
 
 
 class Killed(BaseException):
@@ -41,7 +53,7 @@ def project(tmp_path_factory):
     folder = make_project(tmp_path_factory.mktemp("checkpoint"))
     path = folder / "config/suites/tiny.yaml"
     methods = load_suite("tiny", folder / "config").model_dump(mode="json")["methods"]
-    edit_yaml(path, methods={**methods, "adalora": ADALORA})
+    edit_yaml(path, methods={**methods, **OTHERS})
     prepare(folder)
     return folder
 
@@ -97,7 +109,7 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
     assert not layout.run("tiny", "wsa", 0).checkpoints.exists()
 
 
-@pytest.mark.parametrize("method", ["full", "head_only", "lora", "spectral_a", "adalora"])
+@pytest.mark.parametrize("method", ["full", "head_only", "lora", "spectral_a", *OTHERS])
 def test_every_method_goes_on_to_the_same_bits(suite, layout, undisturbed, monkeypatch, method):
     for steps in (3, 9):  # AdaLoRA has spread its ranks by the first, and fixed them by the second
         with killed_after(steps, monkeypatch):

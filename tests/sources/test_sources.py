@@ -60,12 +60,29 @@ def test_a_data_set_is_two_tables_and_a_record(tmp_path, layout):
     assert verify(path.parent) == record.sha256
 
 
-def test_sentences_in_both_splits_are_counted(tmp_path, layout):
-    folder = tiny.write_tsv_data(tmp_path / "data", train=30, validation=10)
+def test_sentences_in_both_splits_are_told_and_counted(tmp_path, layout, capsys):
+    folder = tiny.write_tsv_data(tmp_path / "data", train=30, validation=60)
+    same, alike, *_ = (folder / "validation.tsv").read_text().splitlines()[1:]
     with (folder / "train.tsv").open("a") as train:
-        train.write((folder / "validation.tsv").read_text().split("\n", 1)[1])
+        train.write(f"{same}\n{same}\n  {alike.upper().replace(' ', '  ')}\n")
     record = read_record(fetch_data(data_spec(folder), layout), SourceRecord)
-    assert record.shared_sentences == 10
+    assert record.shared_sentences == 2
+    told = "data set 'snippets': 2 of 60 validation sentences (3.3 %) are training sentences too"
+    printed = capsys.readouterr().out
+    assert f"{told}, 1 of them but for letter case or spaces, such as " in printed
+
+
+def test_a_validation_set_that_was_trained_on_is_refused(tmp_path, layout, capsys):
+    folder = tiny.write_tsv_data(tmp_path / "data", train=30, validation=20)
+    fetch_data(data_spec(folder), layout)
+    assert "validation sentences" not in capsys.readouterr().out
+    first, second, *_ = (folder / "validation.tsv").read_text().splitlines()[1:]
+    train = (folder / "train.tsv").read_text()
+    (folder / "train.tsv").write_text(f"{train}{first}\n")
+    fetch_data(data_spec(folder), layout)  # 5 %
+    (folder / "train.tsv").write_text(f"{train}{first}\n{second}\n")
+    with pytest.raises(InputError, match=r"2 of 20 validation sentences \(10.0 %\) are training"):
+        fetch_data(data_spec(folder), layout)
 
 
 def test_fetching_again_gives_the_same_bytes(tmp_path, layout):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from wsa.errors import InputError
 from wsa.records.evidence import Inference
 from wsa.records.record import read_record
-from wsa.stages import inference
+from wsa.stages import inference, session
 
 
 def test_every_state_of_every_adapter_is_timed_in_the_same_rounds(finished_runs, monkeypatch):
@@ -29,7 +29,7 @@ def test_a_merged_model_that_is_another_one_is_not_timed(finished_runs, tmp_path
     suite, layout = finished_runs
     layout = replace(layout, results=tmp_path)
     shutil.copytree(finished_runs[1].results, tmp_path, dirs_exist_ok=True)
-    loads = inference.load_trained
+    loads = session.load_trained
 
     def spoiled(model, method, folder):
         """The second time, as if merging had lost the head."""
@@ -40,7 +40,7 @@ def test_a_merged_model_that_is_another_one_is_not_timed(finished_runs, tmp_path
         return loaded
 
     seen = []
-    monkeypatch.setattr(inference, "load_trained", spoiled)
+    monkeypatch.setattr(session, "load_trained", spoiled)
     with pytest.raises(InputError, match="tiny: methods.lora: merged, it gives other logits"):
         inference.time_inference(suite, layout)
 

@@ -124,6 +124,8 @@ CONFIGURATION = [
     (SUITE, "methods.majority.learning_rate", 1, "of kind 'majority' has no body to train"),
     (SUITE, "methods.lora.kind", "lora", "methods.lora.kind: should be 'adapter', 'full',"),
     (SUITE, "methods.bad name", {}, "methods.bad name"),
+    (SUITE, "methods.base", {"title": "B", "kind": "full", "learning_rate": 1e-3},
+     "methods: no method can be called 'base': that is the pretrained model in the inference"),
     (SUITE, "claims", [{**VALUE, "method": "lorra"}], "'lorra', did you mean 'lora'?"),
     (SUITE, "claims", [VALUE, VALUE], "claim 'a' is named twice"),
     (SUITE, "claims", [{**VALUE, "expected": 943}], "accuracy is from 0 to 100 %, not 943"),
@@ -159,7 +161,12 @@ CONFIGURATION = [
     (DATA, "reader", {"kind": "rated_sentences", "minimum_rating": -1, "validation": 9},
      "reader.minimum_rating: should be greater than or equal to 0 (found -1)"),
     (DATA, "reader", {"kind": "rated_sentences", "minimum_rating": 1}, "reader.validation: is"),
-    (DATA, "labels", ["a", "b", "c"], "labels"),
+    (DATA, "labels", ["a"], "labels should be two classes or more, or 'number'"),
+    (DATA, "labels", ["a", "a"], "a label is named twice"),
+    (DATA, "labels", "numbers", "labels"),
+    (DATA, "text", ["a", "b", "c"], "text"),
+    (DATA, "metrics", ["acuracy"], "unknown metric 'acuracy': did you mean 'accuracy'?"),
+    (DATA, "metrics", ["pearson"], "metric 'pearson' does not fit these labels"),
     (DATA, "name", "other", "name: a source is called as its file is (found 'other')"),
 ]  # fmt: skip
 
@@ -473,16 +480,15 @@ def test_a_model_that_cannot_be_used(project, run, spoil, stage, message):
 
 GOOD = b"sentence\tlabel\na film\t1\nno film\t0\n"
 FILES = [
-    (b"sentence,label\na film,1\n", "missing: sentence, label"),
-    (b"sentence\tlabel\tidx\na\t1\t0\n", "not known: idx"),
-    (b"sentence\n", "missing: label"),
-    (b"sentence\tlabel\na film\tpositive\n", "line 2: the label is not 0 or 1 (found 'positive')"),
-    (b"sentence\tlabel\n  \t1\n", "line 2: the sentence is empty"),
+    (b"sentence,label\na film,1\n", "columns: there is no column 'sentence'"),
+    (b"sentence\n", "columns: there is no column 'label'"),
+    (b"sentence\tlabel\na film\tgood\n", "line 2: the label is no class of this data set (found"),
+    (b"sentence\tlabel\n  \t1\n", "line 2: the text is empty"),
     (b"sentence\tlabel\na\t1\nb\t1\n", "has only the label 1"),
     (b"sentence\tlabel\ncaf\xe9\t1\n", "line 2: not valid UTF-8"),
     (b"sentence\tlabel\na\t1\t\nb\t0\n", "line 2: has 3 cells instead of 2"),
-    (b"", "missing: sentence, label"),
-    (b"\x00\x01\x02", "missing: sentence, label"),
+    (b"", "there is no column 'sentence'"),
+    (b"\x00\x01\x02", "there is no column 'sentence'"),
 ]
 
 

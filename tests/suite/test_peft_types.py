@@ -52,7 +52,7 @@ def with_method(suite, adapter):
 def test_every_type_with_its_defaults_is_fit_or_refused_in_words(check, peft_type):
     message = check(peft_type=peft_type)
     if message is not None:
-        assert message.startswith("tiny: methods.method") and "what to do: " in message
+        assert "suites/tiny.yaml: methods.method" in message and "what to do: " in message
 
 
 def test_most_types_are_fit(check):
@@ -99,6 +99,9 @@ REFUSED = [
     ({"peft_type": "LORA", "rank_pattern": {"qurey": 4}}, "'qurey' matches none", "'query'?"),
     ({"peft_type": "LORA", "alpha_pattern": {"key": 4}}, "adapter.alpha_pattern: 'key'", "query"),
     ({"peft_type": "WSA", "rank_pattern": {"layer.9": 4}}, "'layer.9' matches none", "a full name"),
+    ({"peft_type": "LORA", "exclude_modules": ["valeu"]}, "'valeu' matches none", "'value'?"),
+    ({"peft_type": "LORA", "exclude_modules": ".*valeu"}, "'.*valeu' matches none", "a full name"),
+    ({"peft_type": "LORA", "layers_to_transform": [0, 7]}, "adapter.layers_to_transform: '7'", ""),
     ({"peft_type": "WSA", "threshold": True}, "adapter.threshold: should be", "wants float"),
     ({"peft_type": "PROMPT_TUNING"}, "adapter.num_virtual_tokens: PROMPT_TUNING must", "such as"),
     ({"peft_type": "XLORA"}, "mixes LoRA adapters that were trained before", "take LORA instead"),
@@ -111,7 +114,7 @@ REFUSED = [
 @pytest.mark.parametrize(("adapter", "problem", "remedy"), REFUSED)
 def test_what_would_silently_be_another_method_is_refused(check, adapter, problem, remedy):
     problem_, _, remedy_ = check(**adapter).partition("what to do: ")
-    assert problem_.startswith("tiny: methods.method") and problem in problem_
+    assert "suites/tiny.yaml: methods.method" in problem_ and problem in problem_
     assert remedy in remedy_
 
 
@@ -120,8 +123,10 @@ ACCEPTED = [
     {"peft_type": "LORA", "init_lora_weights": "gaussian", "lora_dropout": 0},
     {"peft_type": "LORA", "rank_pattern": {"query": 2, "layer.0.*value": 3}, "use_dora": True},
     {"peft_type": "LORA", "monteclora_config": {"num_samples": 2}},
+    {"peft_type": "LORA", "kasa_config": {}},
     {"peft_type": "IA3", "target_modules": ["key", "dense"], "feedforward_modules": ["dense"]},
     {"peft_type": "WSA", "factor_rank": None, "l1": 0},
+    {"peft_type": "LORA", "layers_to_transform": [1], "exclude_modules": ["self.value"]},
 ]
 
 
@@ -167,6 +172,29 @@ def test_a_saved_ia3_adapter_is_read_again_with_the_same_bits(prepared, tmp_path
     assert shapes["base_model.model.bert.encoder.layer.0.output.dense.ia3_l"] == (1, 64)
 
 
+@pytest.mark.parametrize("argument", ["kasa_config", "monteclora_config"])
+def test_a_term_of_the_loss_that_peft_leaves_to_the_loop_is_trained(prepared, argument):
+    """In training, and only there, the loss is the cross-entropy and what the tuner gives."""
+    adapter = {"peft_type": "LORA", "r": 4, argument: {}}
+    suite = with_method(prepared[0], adapter)
+    model = load_pretrained(prepared[1].model("tiny"), 0)
+    model = attach(model, suite.methods["method"], suite.model).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    batch = {"input_ids": torch.arange(5, 17)[None], "labels": torch.tensor([1])}
+    outputs = model(**batch)
+    plain = torch.nn.functional.cross_entropy(outputs.logits, batch["labels"])
+    own = {"kasa_config": "_get_kasa_loss", "monteclora_config": "_get_monteclora_loss"}
+    term = getattr(model.base_model, own[argument])()
+    assert term.requires_grad and abs(term) > 0
+    torch.testing.assert_close(outputs.loss, plain + term)
+    model.eval()
+    outputs = model(**batch)
+    plain = torch.nn.functional.cross_entropy(outputs.logits, batch["labels"])
+    assert torch.equal(outputs.loss, plain)
+
+
 def test_fit_methods_go_through_every_stage(prepared, tmp_path, monkeypatch):
     """Those that once ended in a traceback after all training."""
     suite, layout = prepared
@@ -183,7 +211,7 @@ def test_fit_methods_go_through_every_stage(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(inference, "ROUNDS", 1)
     for name in methods:
         train(suite, name, 0, layout)
-        assert 0 <= evaluate(suite, name, 0, layout).accuracy <= 1
+        assert 0 <= evaluate(suite, name, 0, layout).headline <= 1
     record = inference.time_inference(suite, layout)
     assert list(record.seconds) == ["base", "ia3"]
     assert list(record.adapters) == ["ia3", "lily", "prompt"]

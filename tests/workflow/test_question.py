@@ -72,4 +72,4 @@ def test_the_questions_suite_reads_real_sentences(tmp_path):
         assert result["states"]["unpruned"]["n"] == 872
         assert result["schedule"]["steps"] == (0 if name == "majority" else 60)
     # 444 of the 872 sentences are positive, the commoner label of the training sentences
-    assert results["majority"]["accuracy"] == pytest.approx(444 / 872)
+    assert results["majority"]["headline"] == pytest.approx(444 / 872)

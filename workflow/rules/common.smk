@@ -37,7 +37,7 @@ def machine_of(suite):
 
 try:
     SETTINGS = read_settings(config)
-    _chosen, _line = choose_suites(SETTINGS, ELSEWHERE)
+    _chosen, _collections, _line = choose_suites(SETTINGS, ELSEWHERE)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:  # jobs read this file again
@@ -52,6 +52,7 @@ if workflow.is_main_process:  # jobs read this file again
 
 LAYOUT = SETTINGS.layout
 SUITES = {suite.name: suite for suite in _chosen}
+COLLECTIONS = {collection.name: collection for collection in _collections}
 MODELS = {suite.model.name: suite.model for suite in _chosen}
 DATA = {suite.data.name: suite.data for suite in _chosen}
 RESULTS = [
@@ -73,12 +74,18 @@ SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
 )
 # what the pages show: the question's own suite too, even where nothing of it is measured
-SHOWN = shown_suites(SETTINGS, list(SUITES))
+SHOWN = shown_suites(SETTINGS, [*COLLECTIONS, *SUITES])
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
+
+
+def matching(names):
+    """A pattern for these names; one that matches nothing if there are none."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
 
 wildcard_constraints:
     suite="|".join(map(re.escape, SUITES)),
+    collection=matching(COLLECTIONS),
     method="[A-Za-z0-9_.+-]+",
     seed="[0-9]+",
     model="|".join(map(re.escape, MODELS)),
@@ -159,11 +166,6 @@ def gated_of(wildcards):
 
 def inference_of(wildcards):
     return [LAYOUT.inference_json(wildcards.suite)] if any(timed_of(wildcards)) else []
-
-
-def matching(methods):
-    """A pattern for these methods' names; one that matches nothing if there are none."""
-    return "|".join(map(re.escape, sorted(methods))) or "(?!)"
 
 
 _FULL = {n for s in SUITES.values() for n, m in s.methods.items() if m.kind == "full"}

@@ -3,6 +3,7 @@
 
 localrules:
     aggregate,
+    across,
 
 
 rule inference:
@@ -70,3 +71,22 @@ rule aggregate:
         code=code_hash("aggregate"),
     shell:
         "{params.wsa} aggregate {wildcards.suite} {params.seeds} 2>&1 | tee {log}"
+
+
+rule across:
+    input:
+        lambda wildcards: [
+            LAYOUT.claims_json(suite)
+            for suite in COLLECTIONS[wildcards.collection].suites
+        ],
+    output:
+        LAYOUT.across_json("{collection}"),
+    log:
+        "logs/across/{collection}.log",
+    params:
+        wsa=WSA,
+        seeds=SEEDS,
+        collection=lambda wildcards: digest(COLLECTIONS[wildcards.collection]),
+        code=code_hash("across"),
+    shell:
+        "{params.wsa} across {wildcards.collection} {params.seeds} 2>&1 | tee {log}"

@@ -11,6 +11,7 @@ rule site:
         [LAYOUT.table_csv(suite) for suite in SUITES],
         [LAYOUT.claims_json(suite) for suite in SUITES],
         [LAYOUT.findings_json(suite) for suite in SUITES],
+        [LAYOUT.across_json(collection) for collection in COLLECTIONS],
         [
             LAYOUT.thresholds_json(name)
             for name, suite in SUITES.items()
@@ -18,7 +19,7 @@ rule site:
         ],
     output:
         LAYOUT.index_page,
-        [LAYOUT.suite_page(suite) for suite in SUITES],
+        [LAYOUT.suite_page(name) for name in [*SUITES, *COLLECTIONS]],
     log:
         "logs/site.log",
     params:

@@ -12,6 +12,14 @@ from wsa.suite.defaults import RANKS, THRESHOLD
 Gate = Literal["singular_value", "product", "direction"]
 
 
+class SpectralType(str):
+    """The name of a tuner where PEFT, in its messages, expects a member of its `PeftType`."""
+
+    @property
+    def value(self) -> str:
+        return str(self)
+
+
 @dataclass
 class SpectralConfig(PeftConfig):
     """Spectral-Adapter-A: additive tuning of the leading singular vectors of a weight.
@@ -49,7 +57,7 @@ class SpectralConfig(PeftConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.peft_type = self.PEFT_TYPE
+        self.peft_type = SpectralType(self.PEFT_TYPE)
         if isinstance(self.target_modules, list | tuple):
             self.target_modules = set(self.target_modules)
         if isinstance(self.exclude_modules, list | tuple):
@@ -64,6 +72,7 @@ class SpectralConfig(PeftConfig):
         """The configuration as it is saved: the factors travel with the adapter's tensors."""
         return {
             **super().to_dict(),
+            "peft_type": self.PEFT_TYPE,
             "target_modules": _listed(self.target_modules),
             "exclude_modules": _listed(self.exclude_modules),
             "factor_cache": None,

@@ -95,6 +95,10 @@ class SpectralLayer(BaseTunerLayer):
         self.spectral_config[adapter_name] = config
         self.set_adapter(self.active_adapters)
 
+    def cast(self, adapter_name: str, dtype: torch.dtype) -> None:
+        """Keep an adapter in another precision; the parameters that train are new objects."""
+        self._replace(adapter_name, {n: t.to(dtype) for n, t in self.parts(adapter_name).items()})
+
     def gates(self, adapter_name: str) -> Float[Tensor, " r"]:
         """The gates g that the ℓ1 term and the threshold speak of."""
         return gate_values(
@@ -116,12 +120,24 @@ class SpectralLayer(BaseTunerLayer):
 
     def keep(self, adapter_name: str, kept: Bool[Tensor, " r"]) -> None:
         """Drop the other directions for good; the parameters that train are new objects."""
-        for name, tensor in take_directions(self.parts(adapter_name), kept).items():
+        self._replace(adapter_name, take_directions(self.parts(adapter_name), kept))
+        self.r[adapter_name] = int(kept.sum())
+
+    def _replace(self, adapter_name: str, parts: dict[str, Tensor]) -> None:
+        for name, tensor in parts.items():
             if name in self.adapter_layer_names:
                 trains = getattr(self, name)[adapter_name].requires_grad
                 tensor = nn.Parameter(tensor.detach(), requires_grad=trains)
             getattr(self, name)[adapter_name] = tensor
-        self.r[adapter_name] = int(kept.sum())
+
+    def add_weighted(self, adapter_name: str, weights: dict[str, float]) -> None:
+        """Give an adapter of the summed rank the directions of others, weighted: see the tuner."""
+        members = [(self.parts(name), weight) for name, weight in weights.items() if name in self.r]
+        for name, tensor in self.parts(adapter_name).items():
+            axis = DIRECTION_AXIS[name]
+            scale = [weight if name == "spectral_S" else 1.0 for _, weight in members]
+            held = [parts[name] * k for (parts, _), k in zip(members, scale, strict=True)]
+            tensor.data.copy_(torch.cat(held, axis))
 
     def get_delta_weight(self, adapter_name: str) -> Float[Tensor, ...]:
         """The change of the base layer's weight, in that weight's own orientation."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -97,6 +98,83 @@ class SpectralModel(BaseTuner):
                     f"target module '{tied[0]}' shares its weight with {others}: adapting one "
                     "would change the other when merged; leave it out of target_modules"
                 )
+
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        """Without `autocast_adapter_dtype` an adapter has the precision of the base weights."""
+        super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
+        if autocast_adapter_dtype:
+            return
+        for layer in self.spectral_layers().values():
+            if adapter_name in layer.r:
+                layer.cast(adapter_name, layer.get_base_layer().weight.dtype)
+
+    @torch.no_grad()
+    def add_weighted_adapter(
+        self,
+        adapters: Sequence[str],
+        weights: Sequence[float],
+        adapter_name: str,
+        combination_type: str = "cat",
+    ) -> None:
+        """Add an adapter whose change of every weight is Σ wᵢ Δᵢ, exactly.
+
+        A change is a sum over directions, and linear in their singular values: the new adapter
+        has the directions of them all, each σ times its adapter's weight.
+
+        Args:
+            adapters: names of adapters of one kind, none of which has modules of its own.
+            weights: one for each.
+            adapter_name: of the new one, which is not made active.
+            combination_type: only PEFT's "cat".
+
+        Raises:
+            ValueError: if there is no such sum, or a name is not free or not there.
+        """
+        configs = self._configs_to_add(adapters, weights, adapter_name, combination_type)
+        layers = {
+            name: layer
+            for name, layer in self.spectral_layers().items()
+            if any(adapter in layer.r for adapter in adapters)
+        }
+        ranks = {
+            name: sum(layer.r.get(adapter, 0) for adapter in adapters)
+            for name, layer in layers.items()
+        }
+        self.peft_config[adapter_name] = dataclasses.replace(
+            configs[0], r=max(1, *ranks.values()), rank_pattern=ranks, target_modules=set(layers),
+            exclude_modules=None, init_factors=False,
+        )  # fmt: skip
+        self.inject_adapter(self.model, adapter_name)
+        for layer in layers.values():
+            layer.add_weighted(adapter_name, dict(zip(adapters, weights, strict=True)))
+
+    def _configs_to_add(
+        self,
+        adapters: Sequence[str],
+        weights: Sequence[float],
+        adapter_name: str,
+        combination_type: str,
+    ) -> list[SpectralConfig]:
+        if combination_type != "cat":
+            raise ValueError(
+                f"spectral adapters are added with combination_type='cat', not {combination_type!r}"
+            )
+        if adapter_name in self.peft_config:
+            raise ValueError(f"there is an adapter '{adapter_name}' already")
+        if len(set(adapters)) != len(adapters) or len(adapters) != len(weights) or not adapters:
+            raise ValueError(f"give distinct adapters and a weight for each, not {adapters!r}")
+        for adapter in adapters:
+            if adapter not in self.peft_config:
+                raise ValueError(f"there is no adapter '{adapter}'")
+        configs = [self.peft_config[adapter] for adapter in adapters]
+        kinds = {
+            (type(c), getattr(c, "gate", None), getattr(c, "subtract_base", None)) for c in configs
+        }
+        if len(kinds) > 1:
+            raise ValueError("only adapters of one type and one gate can be added")
+        if any(config.modules_to_save for config in configs):
+            raise ValueError("adapters with modules_to_save cannot be added: those have no sum")
+        return configs
 
     def spectral_layers(self) -> dict[str, SpectralLayer]:
         """The adapted modules by name."""

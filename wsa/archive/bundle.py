@@ -64,6 +64,12 @@ def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Pat
             f"{missing[0][0]} with seed {missing[0][1]}", file=layout.suite(suite.name),
             remedy=f"snakemake --cores 2 --config suites={suite.name}",
         )  # fmt: skip
+    seeds = load_suite(suite.name, layout.config).seeds
+    if seeds != suite.seeds:  # who has nothing but the archive knows of these alone
+        raise InputError(
+            "names other seeds than are to be archived", file=layout.suite_file(suite.name),
+            key="seeds", value=list(seeds), remedy=f"seeds: {list(suite.seeds)}",
+        )  # fmt: skip
     for damage in damages(suite, layout):
         raise InputError(damage)
     with tempfile.TemporaryDirectory(prefix="wsa-bundle-") as scratch:

@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ from wsa.records.evidence import Inference, Thresholds
 from wsa.records.predictions import logits_of, predictions_hash, read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Provenance, Pruning, Result, Training
+from wsa.records.source import RECORD, SourceRecord
 from wsa.suite.schema import Suite
 from wsa.task import Task
 
@@ -44,8 +45,9 @@ SNAKEMAKES = (".snakemake_timestamp",)  # what snakemake leaves in a folder that
 def damages(suite: Suite, layout: Layout) -> Iterator[str]:
     """Every file of a suite's results that is not what its record says, with what mends it.
 
-    A run that has not been made is no damage; one of a seed that the suite no longer names is
-    checked like any other. The tables have no record: they are compared with what the runs give.
+    So are the files of its model and of its data, where they are there. A run that has not been
+    made is no damage; one of a seed that the suite no longer names is checked like any other. The
+    tables have no record: they are compared with what the runs give.
     """
     for folder in sorted((layout.suite(suite.name) / "runs").glob("*/*")):
         run = folder.parent.name, folder.name.removeprefix("seed-")
@@ -59,12 +61,28 @@ def damages(suite: Suite, layout: Layout) -> Iterator[str]:
         (layout.inference_json(suite.name), Inference),
         (layout.thresholds_json(suite.name), Thresholds),
     ):
-        if path.exists():
-            try:
-                read_record(path, kind)
-            except InputError as error:
-                yield str(error)
+        # they may be missing, but not where the pages show them
+        if path.exists() or (layout.downloads(suite.name) / path.name).exists():
+            yield from _told(read_record, path, kind)
+    for folder in (layout.model(suite.model.name), layout.data(suite.data.name)):
+        if (folder / RECORD).exists():
+            yield from _told(_check_source, folder)
     yield from _table_damages(suite, layout)
+
+
+def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
+    """What `check` finds wrong, if anything."""
+    try:
+        check(*arguments)
+    except InputError as error:
+        yield str(error)
+
+
+def _check_source(folder: Path) -> None:
+    """Check the files of a fetched folder that are there: an archive holds the record and few."""
+    record = read_record(folder / RECORD, SourceRecord)
+    there = {name: value for name, value in record.files.items() if (folder / name).exists()}
+    check_files(folder, there, remake=folder / RECORD)
 
 
 def made(files: RunFiles) -> bool:
@@ -92,6 +110,7 @@ def _run_damages(suite: Suite, run: Run, files: RunFiles) -> Iterator[str]:
             stages["prune"] = pruning.code
         result = read_record(files.result, Result)
         _same_run(result, training, stages, files.result)
+        check_files(files.folder, result.files, remake=files.result)
         recorded = {files.predictions: result.predictions} | {
             files.further_predictions(name): split.predictions
             for name, split in result.further.items()
@@ -135,8 +154,7 @@ def _same_run(
 
 
 def _table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
-    from wsa.evidence.tables import aggregate
-    from wsa.evidence.verdicts import judge
+    from wsa.evidence.aggregate import aggregate
 
     tables = [
         table(layout, suite.name)
@@ -154,7 +172,6 @@ def _table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
             if path not in tables:
                 (again.suite(suite.name) / path.name).symlink_to(path.absolute())
         aggregate(suite, again)
-        judge(suite, again)
         for path in tables:
             if not path.exists():
                 problem = "is missing"

@@ -20,6 +20,7 @@ from wsa.errors import InputError, is_out_of_memory
 from wsa.learning.batches import Indices, TokenTable, training_batches
 from wsa.learning.checkpoint import KEPT, Checkpoints
 from wsa.learning.curves import Curves
+from wsa.learning.generators import random_bytes, random_state, set_random_state
 from wsa.learning.models import is_head
 from wsa.machine.processes import SignalNoted
 from wsa.machine.progress import Progress
@@ -199,6 +200,7 @@ class Loop:
             "allocator": self._allocator(),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+            "model_random": random_state(self.model),
             "losses": self.losses[: self.step],
             "rows": self.curves.rows,
             "gates": self.curves.gates,
@@ -218,6 +220,7 @@ class Loop:
         torch.set_rng_state(state["random"])
         if state["cuda_random"] is not None:
             torch.cuda.set_rng_state(state["cuda_random"])
+        set_random_state(self.model, state["model_random"])
         self.step = state["step"]
         self.losses[: self.step] = state["losses"].to(self.device)
         self.curves.rows, self.curves.gates = state["rows"], state["gates"]
@@ -258,7 +261,7 @@ class Loop:
         """What the states and the trained weights take at most."""
         weights = sum(weight.nbytes for weight in self._changing_weights().values())
         moments = 2 * sum(p.nbytes for group in self.groups for p in group["params"])
-        return (KEPT + 1) * (weights + moments) + weights
+        return (KEPT + 1) * (weights + moments + random_bytes(self.model)) + weights
 
     def peak_memory(self) -> int:
         """The most bytes that this process or its predecessors held."""

@@ -99,12 +99,14 @@ def attach(
         return model
     from peft import get_peft_model
 
-    from wsa.learning.peft_types import peft_config
+    from wsa.learning.peft_types import add_own_loss, peft_config
 
     config = peft_config(method, spec)
     if method.spectral and factor_cache is not None:
         config.factor_cache, config.factor_rank = str(factor_cache), factor_rank
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    add_own_loss(adapted, method)
+    return adapted
 
 
 def save_trained(model: nn.Module, method: Method, folder: Path) -> None:

@@ -9,12 +9,13 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from peft import PeftConfig, TaskType
+from peft import PeftConfig, PeftModel, TaskType
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
 
 import wsa.adapters  # noqa: F401  (enters the spectral family)
 from wsa.errors import InputError, did_you_mean
@@ -42,6 +43,9 @@ _REFUSED = {
         "LORA",
     ),
 }
+
+# argument of LoRA → the method of its tuner that gives a further term of the loss
+_OWN_LOSSES = {"monteclora_config": "_get_monteclora_loss", "kasa_config": "_get_kasa_loss"}
 
 # starts of LoRA that need a pass over the data before the adapter is made
 _STARTS_FROM_DATA = ("corda", "eva", "lora_ga")
@@ -79,6 +83,23 @@ def peft_config(method: Method, spec: ModelSpec) -> PeftConfig:
         raise InputError(str(error), key="adapter", value=method.adapter) from error
 
 
+def add_own_loss(model: PeftModel, method: Method) -> None:
+    """Let the loss of `model` in training hold the term that PEFT leaves to the training loop."""
+    for argument, name in _OWN_LOSSES.items():
+        if (method.adapter or {}).get(argument) is not None:
+            model.base_model.model.register_forward_hook(_adds(getattr(model.base_model, name)))
+
+
+def _adds(term: Callable[[], Tensor]) -> Callable[[nn.Module, tuple, Any], None]:
+    """A forward hook that adds `term` to the loss of a training step."""
+
+    def hook(model: nn.Module, args: tuple, outputs: Any) -> None:
+        if model.training and outputs.loss is not None:
+            outputs.loss = outputs.loss + term()
+
+    return hook
+
+
 def argument_names(peft_type: str) -> list[str]:
     """What a method of this PEFT type may say of itself, sorted; PEFT's own notes left out."""
     own = {field.name for field in dataclasses.fields(_config_class(peft_type))}
@@ -86,20 +107,35 @@ def argument_names(peft_type: str) -> list[str]:
     return sorted(own - every - {"modules_to_save"})
 
 
-def idle_patterns(arguments: dict[str, Any], modules: Iterable[str]) -> list[tuple[str, str]]:
-    """(argument, pattern) of every pattern that matches none of the adapted modules.
+def idle_names(
+    arguments: dict[str, Any], adapted: Sequence[str], modules: Sequence[str]
+) -> list[tuple[str, str]]:
+    """(argument, name) of every name or pattern that matches no module.
 
-    PEFT passes over a name that it does not find, so a typo would train another method.
+    PEFT passes over what it does not find, so a typo would train another method.
+
+    Args:
+        arguments: of a method.
+        adapted: the modules that PEFT has adapted.
+        modules: all modules of the model.
     """
-    modules = list(modules)
-    return [
-        (key, pattern)
-        for key, patterns in arguments.items()
-        if key.endswith("_pattern") and isinstance(patterns, dict)
-        for pattern in patterns
-        # as peft.utils.other.get_pattern_key compares
-        if not any(re.match(rf"(.*\.)?({pattern})$", module) for module in modules)
-    ]
+    idle: list[tuple[str, str]] = []
+    for key, value in arguments.items():
+        match key, value:
+            case "layers_to_transform", int() | list():
+                layers = value if isinstance(value, list) else [value]
+                found = {str(n): any(str(n) in name.split(".") for name in adapted) for n in layers}
+            case "exclude_modules", str():
+                found = {value: any(re.fullmatch(value, name) for name in modules)}
+            case "exclude_modules", list():
+                found = {end: any(f".{n}".endswith(f".{end}") for n in modules) for end in value}
+            case _, dict() if key.endswith("_pattern"):
+                # as peft.utils.other.get_pattern_key compares
+                found = {p: any(re.match(rf"(.*\.)?({p})$", n) for n in adapted) for p in value}
+            case _:
+                continue
+        idle += [(key, name) for name, is_found in found.items() if not is_found]
+    return idle
 
 
 def _config_class(peft_type: str) -> type[PeftConfig]:

@@ -323,8 +323,9 @@ def _work(suite: Suite, layout: Layout) -> tuple[_Work, str]:
     path = layout.tokens(suite.model.name, suite.data.name)
     # a damaged file is for its reader to name
     with contextlib.suppress(OSError, SafetensorError, KeyError, ValueError):
-        return _work_of_tokens(path, path.stat().st_mtime_ns, protocol), ""
-    size = suite.data.size or SST2
+        judged = suite.data.validation[0]
+        return _work_of_tokens(path, path.stat().st_mtime_ns, protocol, judged), ""
+    size, known = _full_size(suite)
     available, evaluated = size.train.sentences, size.validation
     if protocol.evaluate_on == "holdout":
         available = max(1, available - protocol.holdout_sentences)
@@ -341,11 +342,31 @@ def _work(suite: Suite, layout: Layout) -> tuple[_Work, str]:
         evaluated.sentences,
         evaluated.sentences * min(evaluated.mean_length, limit),
     )
-    return work, "" if suite.data.size else f"data '{suite.data.name}' taken to be like SST-2"
+    return work, "" if known else f"lengths of data '{suite.data.name}' taken to be like SST-2's"
+
+
+def _full_size(suite: Suite) -> tuple[DataSize, bool]:
+    """The data set's size, with SST-2's lengths (twice, for pairs) where it gives none; whether
+    nothing had to be taken so.
+    """
+    given = suite.data.size or SST2
+    parts = len(suite.data.text)
+    like = {
+        split: {
+            "mean_length": parts * getattr(SST2, split).mean_length,
+            "longest": parts * getattr(SST2, split).longest,
+        }
+        for split in ("train", "validation")
+    }
+    whole = {"random_batch": parts * SST2.random_batch} | given.model_dump(exclude_none=True)
+    for split, lengths in like.items():
+        whole[split] = lengths | whole[split]
+    known = suite.data.size is not None and whole == given.model_dump()
+    return DataSize.model_validate(whole), known
 
 
 @functools.lru_cache(maxsize=16)
-def _work_of_tokens(path: Path, written: int, protocol: Protocol) -> _Work:
+def _work_of_tokens(path: Path, written: int, protocol: Protocol, validation: str) -> _Work:
     """The same from tokenised sentences; a subset by another draw of as many sentences.
 
     `written` is when the file was, so that a new one is read again.
@@ -355,19 +376,19 @@ def _work_of_tokens(path: Path, written: int, protocol: Protocol) -> _Work:
     from wsa.learning.batches import training_batches
 
     with safe_open(path, framework="numpy") as file:
-        train, validation = (
+        train, evaluated = (
             np.minimum(np.diff(file.get_tensor(f"{split}.offsets")), protocol.max_length)
-            for split in ("train", "validation")
+            for split in ("train", validation)
         )
     longest = int(train.max())
     train = np.random.default_rng(0).permutation(train)
     if protocol.evaluate_on == "holdout":
-        validation, train = np.split(train, [min(protocol.holdout_sentences, len(train) - 1)])
+        evaluated, train = np.split(train, [min(protocol.holdout_sentences, len(train) - 1)])
     train = train[: protocol.train_sentences]
     one_epoch = protocol.model_copy(update={"epochs": 1})
     batches = training_batches(train, one_epoch, seed=0)
     tokens = sum(len(batch) * int(train[batch].max()) for batch in batches)
-    return _Work(len(train), tokens, longest, len(validation), int(validation.sum()))
+    return _Work(len(train), tokens, longest, len(evaluated), int(evaluated.sum()))
 
 
 # --- records -------------------------------------------------------------------------------------

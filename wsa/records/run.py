@@ -209,6 +209,9 @@ class Result(Record):
     schedule: Schedule
     cost: Cost
     predictions: str = Field(description="sha256 of the table of predictions' content")
+    files: dict[str, str] = Field(
+        default={}, description="file in the run's folder → sha256; not in records of old"
+    )
     provenance: Provenance
 
     @model_validator(mode="before")

@@ -30,7 +30,8 @@ class SourceRecord(Record):
         default=None, description="of a data set: split → label → sentences"
     )
     shared_sentences: int | None = Field(
-        default=None, description="validation sentences that are training sentences too"
+        default=None,
+        description="validation sentences that are training sentences too, but for case and spaces",
     )
 
 

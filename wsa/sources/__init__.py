@@ -7,20 +7,18 @@ such a folder. Each kind of source is one module that answers with a folder of f
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 from wsa.errors import InputError
-from wsa.files import atomic_folder
+from wsa.files import atomic_folder, passing_folder
 from wsa.layout import Layout
 from wsa.records.source import SourceRecord, seal, verify
 from wsa.sources import hub, path, pypi, readers
+from wsa.sources.overlap import shared_sentences
 from wsa.suite.schema import DataSpec, ModelSpec
 
 __all__ = ["SourceRecord", "fetch_data", "fetch_model", "verify"]
@@ -39,7 +37,8 @@ def fetch_model(spec: ModelSpec, layout: Layout) -> Path:
         InputError: the source is out of reach, is not what was pinned, or is no model.
     """
     folder = layout.model(spec.name)
-    with _scratch(folder) as scratch, atomic_folder(folder) as staging:
+    # on the same disk: the temporary one may be too small
+    with passing_folder(folder) as scratch, atomic_folder(folder) as staging:
         match spec.source.kind:
             case "pypi":
                 origin = pypi.fetch(spec.source, scratch, layout.archives)
@@ -65,10 +64,12 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
         The record of the folder, `source.json`, written last.
 
     Raises:
-        InputError: the source is out of reach, is not what was pinned, or a row of it is wrong.
+        InputError: the source is out of reach, is not what was pinned, a row of it is wrong, or
+            many of its validation sentences are training sentences too.
     """
     folder = layout.data(spec.name)
-    with _scratch(folder) as scratch, atomic_folder(folder) as staging:
+    # on the same disk: the temporary one may be too small
+    with passing_folder(folder) as scratch, atomic_folder(folder) as staging:
         match spec.source.kind:
             case "pypi":
                 origin = pypi.fetch(spec.source, scratch, layout.archives)
@@ -77,26 +78,19 @@ def fetch_data(spec: DataSpec, layout: Layout) -> Path:
             case "path":
                 origin = path.fetch(spec.source)
         data = _read(spec, origin, scratch)
+        texts = {split: ["\t".join(row.text) for row in rows] for split, rows in data.items()}
+        judged = [text for split in spec.validation for text in texts[split]]
+        refuse = spec.source.kind == "path"
+        shared = shared_sentences(spec.name, texts["train"], judged, refuse)
         for split, rows in data.items():
             _write_split(staging / f"{split}.parquet", rows, bool(spec.task.classes))
-        train = {row.text for row in data["train"]}
         seal(
             staging, name=spec.name, title=spec.title, source=spec.source,
             citation=spec.citation, licence=spec.licence,
             splits={split: _counts(spec, rows) for split, rows in data.items()},
-            shared_sentences=sum(
-                row.text in train for split in spec.validation for row in data[split]
-            ),
+            shared_sentences=shared,
         )  # fmt: skip
     return folder / "source.json"
-
-
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A passing folder on the same disk as `folder`: the temporary disk may be too small."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
-        yield Path(scratch)
 
 
 # --- models --------------------------------------------------------------------------------------

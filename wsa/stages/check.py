@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +160,9 @@ def _try_method(
     layout: Layout,
 ) -> None:
     """The life of a run in small; the key of an InputError is that below the method."""
+    modules = [module for module, _ in model.named_modules()]
     model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
-    _check_names(model, method)
+    _check_names(model, method, modules)
     idle = set(_train(model, batch))
     body = {n for n, p in model.named_parameters() if p.requires_grad and p.numel()}
     body = {n for n in body if not is_head(n, suite.model)}
@@ -189,18 +190,19 @@ def _try_method(
             _check_same(trained, _logits(merged, batch), "merged")
 
 
-def _check_names(model: nn.Module, method: Method) -> None:
-    """Refuse patterns and names that match no module: PEFT passes over them."""
-    from wsa.learning.peft_types import idle_patterns
-
-    modules = getattr(getattr(model, "base_model", None), "targeted_module_names", None)
-    if method.kind != "adapter" or not modules:
+def _check_names(model: nn.Module, method: Method, modules: Sequence[str]) -> None:
+    """Refuse patterns and names that match none of the model's `modules`."""
+    adapted = getattr(getattr(model, "base_model", None), "targeted_module_names", None)
+    if method.kind != "adapter" or not adapted:
         return
-    for key, pattern in idle_patterns(method.adapter, modules):
+    from wsa.learning.peft_types import idle_names
+
+    for key, name in idle_names(method.adapter, adapted, modules):
+        known = modules if key == "exclude_modules" else adapted
         raise InputError(
-            f"'{pattern}' matches none of the adapted modules", key=f"adapter.{key}",
-            remedy=did_you_mean(pattern, {module.rsplit(".", 1)[-1] for module in modules})
-            + f"; a full name is {modules[0]}",
+            f"'{name}' matches none of the modules", key=f"adapter.{key}",
+            remedy=did_you_mean(name, {module.rsplit(".", 1)[-1] for module in known})
+            + f"; a full name is {adapted[0]}",
         )  # fmt: skip
 
 

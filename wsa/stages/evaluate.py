@@ -12,6 +12,7 @@ from jaxtyping import Float32
 from torch import nn
 
 from wsa.errors import InputError
+from wsa.files import file_hashes
 from wsa.identity import code_hash
 from wsa.layout import Layout
 from wsa.learning.batches import TokenTable
@@ -101,6 +102,9 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Resul
             peak_memory_of=training.peak_memory_of,
         ),
         predictions=splits[judged].predictions,
+        files=file_hashes(
+            files.folder, [files.predictions, *map(files.further_predictions, others)]
+        ),
         provenance=Provenance(
             configuration=training.configuration,
             model=training.model,

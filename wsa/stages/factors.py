@@ -17,7 +17,7 @@ from torch import Tensor
 
 from wsa.adapters.factors import ALGORITHM, FactorCache
 from wsa.errors import InputError, did_you_mean, remake
-from wsa.files import write_json
+from wsa.files import remove_abandoned, write_json
 from wsa.layout import Layout
 from wsa.records.source import RECORD
 from wsa.suite.schema import ModelSpec
@@ -45,6 +45,7 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
         )  # fmt: skip
     folder = layout.model(spec.name)
     cache = FactorCache(layout.factors)
+    remove_abandoned(layout.factors)
     started = time.perf_counter()
     with _open_checkpoint(folder) as checkpoint:
         names = _target_names(checkpoint, spec, layout.model_file(spec.name))

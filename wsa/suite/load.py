@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 from wsa.errors import InputError, did_you_mean
-from wsa.suite.schema import DataSpec, ModelSpec, Suite
+from wsa.suite.schema import Collection, DataSpec, ModelSpec, Suite
 from wsa.suite.strict import check
 
 _INT, _FLOAT, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "merge"))
@@ -99,8 +99,13 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
         InputError: naming file, key, value and remedy.
     """
     config = Path(config)
-    path = Path(name) if is_path(name) else config / "suites" / f"{name}.yaml"
+    path = _suite_path(name, config)
     files = _read_extended(path)
+    if "suites" in files[path]:
+        raise InputError(
+            "is a collection of suites, not one", file=path, key="suites",
+            value=files[path]["suites"], remedy="name one of them",
+        )  # fmt: skip
     raw = _expand(functools.reduce(_overlay, reversed(files.values()), {}), path)
     if path.parent == config / "suites" and raw.get("name") != path.stem:
         raise InputError(
@@ -117,6 +122,53 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
     if seeds is not None:
         raw["seeds"] = seeds
     return check(Suite, raw, functools.partial(_holder, files))
+
+
+def load_suites(
+    names: Iterable[str], config: Path | str = "config", seeds: list[int] | None = None
+) -> tuple[list[Suite], list[Collection]]:
+    """The suites called `names`, those of collections among them, each once; and the collections.
+
+    Raises:
+        InputError: as `load_suite`; or a collection's claim names a method that a suite lacks.
+    """
+    suites: dict[str, Suite] = {}
+    collections = []
+    for name in names:
+        collection = load_collection(name, config)
+        if collection is not None:
+            collections.append(collection)
+        for one in collection.suites if collection else [name]:
+            suites.setdefault(one, load_suite(one, config, seeds))
+    for collection in collections:
+        for claim in collection.claims:
+            for method in claim.methods_named():
+                for one in collection.suites:
+                    if method not in suites[one].methods:
+                        raise InputError(
+                            f"claim '{claim.id}': suite '{one}' has no method '{method}'",
+                            file=_suite_path(collection.name, Path(config)), key="claims",
+                            remedy=did_you_mean(method, suites[one].methods),
+                        )  # fmt: skip
+    return list(suites.values()), collections
+
+
+def load_collection(name: str, config: Path | str = "config") -> Collection | None:
+    """The collection called `name`; None where that is a suite, or no file."""
+    path = _suite_path(name, Path(config))
+    if not path.is_file() or "suites" not in (raw := read_yaml(path)):
+        return None
+    collection = check(Collection, raw, path)
+    if collection.name != path.stem:
+        raise InputError(
+            "a collection is called as its file is", file=path, key="name", value=collection.name,
+            remedy=f"name: {path.stem}",
+        )  # fmt: skip
+    return collection
+
+
+def _suite_path(name: str, config: Path) -> Path:
+    return Path(name) if is_path(name) else config / "suites" / f"{name}.yaml"
 
 
 def is_path(name: str) -> bool:

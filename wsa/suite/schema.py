@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
 from wsa.evidence.claims import Claim
+from wsa.evidence.claims.order import OrderClaim
 from wsa.files import sha256_json
 from wsa.suite.defaults import RANKS, THRESHOLD
 from wsa.suite.strict import Many, Name, Strict, Text
@@ -124,8 +125,8 @@ class SplitSize(Strict):
     """How many sentences a split has, and how long they are in tokens, special ones included."""
 
     sentences: int = Field(gt=0)
-    mean_length: float = Field(gt=0)
-    longest: int = Field(gt=0)
+    mean_length: float | None = Field(default=None, gt=0)
+    longest: int | None = Field(default=None, gt=0)
 
 
 class DataSize(Strict):
@@ -133,8 +134,9 @@ class DataSize(Strict):
 
     train: SplitSize
     validation: SplitSize
-    random_batch: float = Field(
-        gt=0, description="tokens in the longest of 32 random training sentences, on average"
+    random_batch: float | None = Field(
+        default=None, gt=0,
+        description="tokens in the longest of 32 random training sentences, on average",
     )
 
 
@@ -370,6 +372,16 @@ class Suite(Strict):
             raise ValueError("a seed is named twice")
         return seeds
 
+    @field_validator("methods")
+    @classmethod
+    def _base_is_taken(cls, methods: dict[str, Method]) -> dict[str, Method]:
+        if "base" in methods:
+            raise ValueError(
+                "no method can be called 'base': that is the pretrained model in the inference "
+                "table and in claims; another name, such as 'base-lora'"
+            )
+        return methods
+
     @model_validator(mode="after")
     def _length_is_known(self) -> Suite:
         """The protocol has the data set's maximum length where it names none."""
@@ -448,3 +460,22 @@ class Suite(Strict):
                 "problem_type": self.data.task.problem_type,
             }
         )
+
+
+class Collection(Strict):
+    """Several suites that are looked at together, each a task with a table of its own."""
+
+    name: Name
+    title: Text
+    question: str = ""
+    suites: Many[Name] = Field(min_length=2)
+    claims: Many[OrderClaim] = Field(default=(), description="judged on every task")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Collection:
+        if len(set(self.suites)) < len(self.suites):
+            raise ValueError("suites: a suite is named twice")
+        ids = [claim.id for claim in self.claims]
+        if len(set(ids)) < len(ids):
+            raise ValueError("claims: a claim is named twice")
+        return self

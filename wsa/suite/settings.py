@@ -11,8 +11,8 @@ from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.machine.devices import gpu_names
 from wsa.machine.estimates import check_gpu_memory, largest_gpu, summary
-from wsa.suite.load import is_path, load_suite
-from wsa.suite.schema import Seed, Suite
+from wsa.suite.load import is_path, load_suites
+from wsa.suite.schema import Collection, Seed, Suite
 from wsa.suite.strict import Strict, check
 
 DEFAULT_SUITE = "minilm-l6_movie-snippets"
@@ -93,8 +93,11 @@ def read_settings(raw: dict[str, Any]) -> Settings:
     return settings
 
 
-def choose_suites(settings: Settings, elsewhere: bool = False) -> tuple[list[Suite], str]:
-    """The suites to run and one line that says which, why, and how to choose otherwise.
+def choose_suites(
+    settings: Settings, elsewhere: bool = False
+) -> tuple[list[Suite], list[Collection], str]:
+    """The suites to run, the collections they were named by, and one line that says which suites,
+    why, and how to choose otherwise.
 
     Args:
         settings: as read.
@@ -111,7 +114,7 @@ def choose_suites(settings: Settings, elsewhere: bool = False) -> tuple[list[Sui
     else:
         names = settings.suites if isinstance(settings.suites, list) else [settings.suites]
         why = "as configured"
-    suites = [load_suite(name, settings.folders.config, settings.seed_list) for name in names]
+    suites, collections = load_suites(names, settings.folders.config, settings.seed_list)
     for suite in suites:
         if suite.needs_gpu and not (gpus or elsewhere or settings.allow_cpu):
             raise InputError(
@@ -125,11 +128,13 @@ def choose_suites(settings: Settings, elsewhere: bool = False) -> tuple[list[Sui
         f"suites: {', '.join(names)} ({why}); others: --config suites=NAME, "
         f"see {settings.folders.config}/suites/"
     )
-    return suites, line
+    return suites, collections, line
 
 
 def shown_suites(settings: Settings, chosen: list[str]) -> list[str]:
-    """The suites on the pages: those that run, and the question's own, measured or not."""
+    """The suites and collections on the pages: those that run, and the question's own suite,
+    measured or not.
+    """
     path = Path(settings.folders.config) / "suites" / f"{QUESTION_SUITE}.yaml"
     shown = [*chosen, QUESTION_SUITE] if path.exists() else chosen
     return list(dict.fromkeys(shown))
