@@ -64,7 +64,8 @@ def pretence(layout: Layout) -> str:
         "thresholds": [layout.thresholds_json(suite)],
         "aggregate": [
             layout.runs_csv(suite), layout.table_csv(suite), layout.table_md(suite),
-            layout.comparisons_csv(suite), layout.claims_json(suite), layout.findings_json(suite),
+            layout.comparisons_csv(suite), layout.tables_json(suite), layout.claims_json(suite),
+            layout.findings_json(suite),
         ],
         "site": [layout.index_page, layout.suite_page("scale")],
     }  # fmt: skip
@@ -171,8 +172,7 @@ def evidence(args: argparse.Namespace) -> None:
             make_results(layout, suite, accuracy)
             row: dict[str, object] = {"runs": len(suite.runs()), "seeds": args.seeds}
             for stage, work in {
-                "tables": lambda: aggregate(suite, layout),  # noqa: B023
-                "verdicts": lambda: judge(suite, layout),  # noqa: B023
+                "tables and verdicts": lambda: aggregate(suite, layout),  # noqa: B023
                 "pages": lambda: render([suite], layout),  # noqa: B023
             }.items():
                 start, begun = time.perf_counter(), time.process_time()

@@ -18,13 +18,11 @@ import torch
 from wsa.adapters.pruning import prune
 from wsa.adapters.saved import is_gate
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable, evaluation_sentences, training_sentences
+from wsa.learning.batches import TokenTable
 from wsa.learning.checkpoint import Checkpoints
 from wsa.learning.loop import Loop
-from wsa.learning.models import attach, load_pretrained
-from wsa.learning.tokens import load_tokens
-from wsa.machine.devices import device_for_stage, reproducible
-from wsa.stages.evaluate import predict
+from wsa.learning.predict import predict
+from wsa.stages.session import Session
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Method, Suite
 
@@ -76,23 +74,16 @@ def trial(
     kind: type[Loop], method: Method, seed: int, suite: Suite, target_rank: float, layout: Layout
 ) -> dict[str, float]:
     """Accuracies in percent, and the mean effective rank at the method's threshold."""
-    reproducible(suite.protocol.threads)
-    device = device_for_stage()
-    path = layout.tokens(suite.model.name, suite.data.name)
-    train, validation = (load_tokens(path, split) for split in ("train", "validation"))
-    model = load_pretrained(layout.model(suite.model.name), seed)
-    model = attach(model, method, suite.model, layout.factors, suite.largest_rank).to(device)
-    tokens = training_sentences(train, suite.protocol)
-    loop = kind(model, method, suite, seed, TokenTable(tokens, device), device)
+    session = Session(suite, layout)
+    model, device = session.attached(method, seed), session.device
+    loop = kind(model, method, suite, seed, TokenTable(session.training, device), device)
     with TemporaryDirectory() as folder:
         loop.run(f"{kind.__name__} seed {seed}", Checkpoints(Path(folder), {}))
-    held_out = evaluation_sentences(train, validation, suite.protocol)
-    judged = TokenTable(held_out, device)
+    judged = TokenTable(session.judged, device)
 
     def accuracy() -> float:
-        return 100 * float(
-            (predict(model, judged, suite.protocol).argmax(1) == held_out.labels).mean()
-        )
+        says = predict(model, judged, suite.protocol).argmax(1)
+        return 100 * float((says == session.judged.labels).mean())
 
     found = {"as trained, %": accuracy()}
     found["effective rank"] = prune(model).effective_mean

@@ -27,9 +27,9 @@ from torch import nn
 from wsa.learning.batches import Indices, TokenTable, training_batches
 from wsa.learning.checkpoint import Checkpoints
 from wsa.learning.deberta import optimise
-from wsa.learning.loop import Loop, _peak_memory
+from wsa.learning.loop import Loop
 from wsa.learning.models import attach
-from wsa.learning.tokens import Tokens
+from wsa.learning.tokens import Tokens, offsets_of
 from wsa.machine.devices import device_for_stage, reproducible
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Method, Suite
@@ -37,7 +37,15 @@ from wsa.suite.schema import Method, Suite
 from benchmarks.deberta import add_size_arguments, is_real_size, random_deberta
 from benchmarks.dense_rebuild import rebuild_dense
 from benchmarks.lengths import sst2_lengths
-from benchmarks.timing import arguments, interleave, paired_ratio, report, synchronise, table
+from benchmarks.timing import (
+    arguments,
+    interleave,
+    paired_ratio,
+    peak_memory,
+    report,
+    synchronise,
+    table,
+)
 
 Lengths = Int64[np.ndarray, " sentences"]
 NEVER = 1e9  # seconds
@@ -47,14 +55,15 @@ TRAINER, OURS = "Trainer", "ours"
 def random_sentences(lengths: Lengths, vocabulary: int) -> Tokens:
     """Sentences of these lengths, made of random words with random labels."""
     generator = np.random.default_rng(0)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    offsets = offsets_of(lengths)
     return Tokens(
         input_ids=generator.integers(5, vocabulary, offsets[-1], dtype=np.int32),
+        segments=np.zeros(offsets[-1], dtype=np.int8),
+        token_type_ids=None,
         offsets=offsets,
-        labels=generator.integers(0, 2, len(lengths), dtype=np.int8),
+        labels=generator.integers(0, 2, len(lengths), dtype=np.int16),
         ids=[str(number) for number in range(len(lengths))],
         pad_token_id=0,
-        separator_id=None,
         sha256="",
     )
 
@@ -228,7 +237,7 @@ def title(kind: str, method: Method) -> str:
 # --- the report ----------------------------------------------------------------------------------
 
 
-def peak_memory(case: tuple[str, str], argv: list[str]) -> int:
+def memory_alone(case: tuple[str, str], argv: list[str]) -> int:
     """Peak bytes of a process that trains this case alone, its largest batch included."""
     command = [sys.executable, "-m", "benchmarks.steps", *argv, "--memory-of", " ".join(case)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -273,14 +282,14 @@ def main(argv: list[str] | None = None) -> list[dict]:
     if not (args.no_memory or args.memory_of):
         # first, while this process is small: Linux counts the parent's peak as the child's
         names = case_names(load_suite(args.suite, args.config))
-        memory = {case: peak_memory(case, argv) for case in names}
+        memory = {case: memory_alone(case, argv) for case in names}
     with tempfile.TemporaryDirectory() as folder:
         work = Workload(args, Path(folder))
         cases = work.cases()
         if args.memory_of:
             for run in cases.values():
                 run()
-            print(json.dumps({"peak_memory_bytes": _peak_memory(work.device)}))
+            print(json.dumps({"peak_memory_bytes": peak_memory()}))
             return []
         seconds = interleave(cases, args.rounds)
     rows = rows_of(work, seconds, memory)

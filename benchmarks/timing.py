@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tabulate import tabulate
 from wsa.files import write_json, write_text
 from wsa.machine.devices import accelerator_name
 from wsa.machine.environment import environment, now
@@ -77,6 +80,17 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
+def peak_memory() -> int:
+    """The most bytes that this process held so far: on the GPU where there is one, else resident.
+
+    On Linux a process begins with the peak that its parent had when it started it.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def arguments(description: str, rounds: int | None = None) -> argparse.ArgumentParser:
     """The arguments all benchmarks share; those of timing only where there are `rounds`."""
     parser = argparse.ArgumentParser(
@@ -126,17 +140,14 @@ def report(
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table with the keys of the first row as its head."""
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([_shown(row[key]) for key in head] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    shown = [{key: _shown(row[key]) for key in rows[0]} for row in rows]
+    return tabulate(shown, headers="keys", tablefmt="github", missingval="–", disable_numparse=True)
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "–"
+def _shown(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -209,7 +209,7 @@ def _bundle(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _schemas(args: argparse.Namespace, layout: Layout) -> None:
-    from wsa.schemas import write_schemas
+    from wsa.suite.schemas import write_schemas
 
     write_schemas(args.folder)
 
@@ -362,7 +362,7 @@ def _parser() -> argparse.ArgumentParser:
     bundle = stage("bundle", _bundle, "one archive with all of a suite's results", "suite")
     bundle.add_argument("destination", type=Path, nargs="?", help="default: <suite>.zip")
     bundle.add_argument("--check", action="store_true", help="check the archive SUITE instead")
-    stage("schemas", _schemas, "write the JSON schemas of all typed files", "folder")
+    stage("schemas", _schemas, "write the JSON schemas of suites, data sets and models", "folder")
     return parser
 
 

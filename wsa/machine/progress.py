@@ -1,9 +1,10 @@
-"""One line that says how far long work is: a live line on a terminal, rare lines in a log."""
+"""How far long work is: a live bar on a terminal, rare lines in a log."""
 
 from __future__ import annotations
 
 import sys
-import time
+
+from tqdm import tqdm
 
 
 def say(line: str) -> None:
@@ -22,32 +23,44 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int, unit: str = "steps", seconds: float = 0.0) -> None:
-        self.title, self.total, self.unit = title, total, unit
-        self._begin = time.perf_counter() - seconds
-        self._live = sys.stderr.isatty()
-        self._last = seconds
+        self._unit, live = unit, sys.stderr.isatty()
+        self._bar = _Bar(
+            desc=title,
+            total=total,
+            file=sys.stderr if live else _Lines(),
+            mininterval=0.1 if live else 10,
+            miniters=1,
+            smoothing=0,  # what is left is told from the mean over all steps
+            dynamic_ncols=live,
+            bar_format=f"{'{l_bar}{bar}| ' if live else '{desc}: '}"
+            "{n_fmt}/{total_fmt}{postfix}, {remaining} left",
+        )
+        self._bar.start_t -= seconds
 
     def update(self, step: int, count: int, text: str = "") -> None:
         """Say that `step` steps are done, and `count` units in them."""
-        elapsed = time.perf_counter() - self._begin
-        # a log file wants a line every ten seconds at most
-        if not self._live and elapsed - self._last < 10 and step < self.total:
-            return
-        self._last = elapsed
-        left = elapsed / step * (self.total - step)
-        line = (
-            f"{self.title}: {step}/{self.total} {text} "
-            f"{count / max(elapsed, 1e-9):.0f} {self.unit}/s, {_clock(left)} left"
-        )
-        print(f"\r{line}\x1b[K" if self._live else line, end="" if self._live else "\n",
-              file=sys.stderr, flush=True)  # fmt: skip
+        elapsed = max(self._bar.format_dict["elapsed"], 1e-9)
+        self._bar.set_postfix_str(f"{text} {count / elapsed:.0f} {self._unit}/s".strip(), False)
+        self._bar.update(step - self._bar.n)
 
     def close(self) -> None:
-        """End the live line."""
-        if self._live:
-            print(file=sys.stderr)
+        """Show how it ended."""
+        self._bar.close()
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    return f"{minutes}:{seconds:02d}"
+class _Bar(tqdm):
+    monitor_interval = 0  # no thread that watches over it
+
+    def __del__(self) -> None:
+        """Where work ended with an error, nothing is said after it."""
+
+
+class _Lines:
+    """A log: whatever a bar draws over itself becomes a line of its own."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            say(text.strip())
+
+    def flush(self) -> None:
+        """Every line is written at once."""
