@@ -75,7 +75,7 @@ def token_hash(source: str) -> str:
 
 def _tokens(source: str) -> Iterator[tuple[int, str]]:
     """(kind, text) of every token that counts; an f-string is one, as it is written."""
-    lines = source.splitlines(keepends=True)
+    lines = list(io.StringIO(source))  # as tokenize counts them: only a line feed ends one
     begin, depth = (0, 0), 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in _STRING_STARTS:

@@ -30,8 +30,8 @@ def fetch_data(spec: DataSpec, scratch: Path, archives: Path) -> Path:
     """A folder with a parquet file for each split that `spec` reads, made below `scratch`.
 
     With `source.files` a split is the files that are called as it is (`validation_matched.parquet`,
-    `train-00000-of-00002.parquet`); what has other names, or no `files`, is told apart as the hub
-    itself does it: by the repository's card, for `source.config`.
+    `train-00000-of-00002.parquet`). Where no split has such files, or without `source.files`, they
+    are told apart as the hub itself does it: by the repository's card, for `source.config`.
 
     Raises:
         InputError: as `fetch_model`; or the data set lacks a split.
@@ -54,12 +54,20 @@ def fetch_data(spec: DataSpec, scratch: Path, archives: Path) -> Path:
     needed = ("train", *spec.validation)
     if isinstance(spec.reader, Splits):
         needed = (spec.reader.train, *spec.validation)
-    # datasets would take validation_matched and validation_mismatched for one split
     files = {split: sorted(filter(_called(split), names)) for split in needed}
+    named = bool(source.files) and any(files.values())
+    for split in needed if named else ():
+        # datasets would take validation_matched and validation_mismatched for one split
+        if not files[split]:
+            raise InputError(
+                f"has no file of the split '{split}'", file=_name(source), key="source.files",
+                value=source.files, remedy=f"it has {', '.join(sorted(names))}; name other files, "
+                "or other splits under `reader`",
+            )  # fmt: skip
     try:
         splits = load_dataset(
             str(wanted), source.config, cache_dir=str(scratch / "cache"),
-            data_files=files if source.files and all(files.values()) else None,
+            data_files=files if named else None,
         )  # fmt: skip
     except (ValueError, OSError) as error:
         raise InputError(
