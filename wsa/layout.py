@@ -62,6 +62,21 @@ class RunFiles:
         return self.folder / "result.json"
 
 
+def run_below(results: Path, method: str, seed: int | str) -> RunFiles:
+    """The files of one run below a suite's folder of results, wherever that is."""
+    return RunFiles(results / "runs" / method / f"seed-{seed}")
+
+
+def runs_below(results: Path) -> list[tuple[str, int | None, RunFiles]]:
+    """(method, seed, files) of every folder there, in order; no seed where it is called otherwise."""
+    found = []
+    for folder in results.glob("runs/*/*"):
+        seed = folder.name.removeprefix("seed-")
+        known = seed != folder.name and seed.isdecimal()
+        found.append((folder.parent.name, int(seed) if known else None, RunFiles(folder)))
+    return sorted(found, key=lambda run: (run[0], run[1] is None, run[1] or 0, run[2].folder.name))
+
+
 @dataclass(frozen=True)
 class Layout:
     """The three roots: configuration (read), resources (fetched), results and site (made)."""
@@ -118,7 +133,7 @@ class Layout:
         return self.results / suite
 
     def run(self, suite: str, method: str, seed: int | str) -> RunFiles:
-        return RunFiles(self.suite(suite) / "runs" / method / f"seed-{seed}")
+        return run_below(self.suite(suite), method, seed)
 
     def runs_csv(self, suite: str) -> Path:
         return self.suite(suite) / "runs.csv"

@@ -100,8 +100,9 @@ def _contents(suite: Suite, layout: Layout) -> Iterator[tuple[str, Path]]:
     for path in _configuration(suite, layout.config):
         yield (defaults.config / path.relative_to(layout.config)).as_posix(), path
     data = layout.data(suite.data.name)
-    shown = "train" if suite.protocol.evaluate_on == "holdout" else "validation"
-    for path in (data / RECORD, data / f"{shown}.parquet", layout.model(suite.model.name) / RECORD):
+    splits = ["train"] if suite.protocol.evaluate_on == "holdout" else suite.data.validation
+    shown = [layout.split(suite.data.name, split) for split in splits]
+    for path in (data / RECORD, *shown, layout.model(suite.model.name) / RECORD):
         if path.exists():
             yield (defaults.resources / path.relative_to(layout.resources)).as_posix(), path
 

@@ -13,6 +13,7 @@ from wsa.evidence.comparisons import sign_test
 from wsa.evidence.findings import ALIKE
 from wsa.evidence.measure import Measure, Predictions, Unit
 from wsa.evidence.statistics import ALPHA, holm
+from wsa.layout import run_below, runs_below
 from wsa.records.predictions import logits_of, read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Result
@@ -107,15 +108,13 @@ def compare(a: Path, b: Path) -> Comparison:
 def _results(folder: Path) -> dict[tuple[str, int], Result | InputError]:
     """(method, seed) → its record, or why it cannot be read."""
     found: dict[tuple[str, int], Result | InputError] = {}
-    for path in folder.glob("runs/*/seed-*/result.json"):
-        seed = path.parent.name.removeprefix("seed-")
-        if not seed.isdigit():
+    for method, seed, files in runs_below(folder):
+        if seed is None or not files.result.exists():
             continue
-        run = (path.parent.parent.name, int(seed))
         try:
-            found[run] = read_record(path, Result)
+            found[method, seed] = read_record(files.result, Result)
         except InputError as error:
-            found[run] = error
+            found[method, seed] = error
     if not found:
         raise InputError(
             "holds no runs/<method>/seed-<k>/result.json", file=folder,
@@ -234,4 +233,4 @@ def _conditions(in_a: dict, in_b: dict) -> tuple[str, ...]:
 
 
 def _file(folder: Path, method: str, seed: int) -> Path:
-    return folder / "runs" / method / f"seed-{seed}" / "predictions.parquet"
+    return run_below(folder, method, seed).predictions

@@ -15,7 +15,7 @@ import numpy as np
 
 from wsa.errors import InputError, remake
 from wsa.files import check_files
-from wsa.layout import Layout, RunFiles
+from wsa.layout import Layout, RunFiles, runs_below
 from wsa.machine.processes import LOCK
 from wsa.machine.progress import say
 from wsa.records.evidence import Inference, Thresholds
@@ -49,14 +49,12 @@ def damages(suite: Suite, layout: Layout) -> Iterator[str]:
     made is no damage; one of a seed that the suite no longer names is checked like any other. The
     tables have no record: they are compared with what the runs give.
     """
-    for folder in sorted((layout.suite(suite.name) / "runs").glob("*/*")):
-        run = folder.parent.name, folder.name.removeprefix("seed-")
-        if run[0] not in suite.methods or not run[1].isdecimal():
+    for method, seed, files in runs_below(layout.suite(suite.name)):
+        if method not in suite.methods or seed is None:
+            folder = files.folder
             yield f"{folder}: is no run of this suite's methods\n  what to do: rm -r {folder}"
-            continue
-        files = layout.run(suite.name, run[0], int(run[1]))
-        if made(files):
-            yield from _run_damages(suite, (run[0], int(run[1])), files)
+        elif made(files):
+            yield from _run_damages(suite, (method, seed), files)
     for path, kind in (
         (layout.inference_json(suite.name), Inference),
         (layout.thresholds_json(suite.name), Thresholds),

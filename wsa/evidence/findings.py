@@ -12,6 +12,7 @@ from wsa.evidence.judgements import called, number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
 from wsa.evidence.statistics import judge_order
+from wsa.layout import runs_below
 from wsa.records.evidence import Finding
 from wsa.records.run import Environment, Result
 
@@ -40,7 +41,8 @@ def _strays(runs: Runs) -> list[Finding]:
     """Runs on disk that the suite does not ask for."""
     folder = runs.layout.suite(runs.suite.name)
     wanted = {runs.files(run).result for run in runs.suite.runs()}
-    strays = sorted(set(folder.glob("runs/*/seed-*/result.json")) - wanted)
+    there = {files.result for _, _, files in runs_below(folder) if files.result.exists()}
+    strays = sorted(there - wanted)
     if not strays:
         return []
     names = ", ".join(f"{path.parent.parent.name} {path.parent.name}" for path in strays)

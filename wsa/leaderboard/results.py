@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsa.errors import InputError
-from wsa.layout import Layout, RunFiles
+from wsa.layout import Layout, RunFiles, run_below
 from wsa.leaderboard.agreement import Agreement, Closeness, agreement, closeness
 from wsa.leaderboard.measures import shown
 from wsa.records.evidence import (
@@ -54,7 +54,7 @@ class RunView:
     @property
     def path(self) -> str:
         """The record, relative to the suite's folder of results, as the evidence names it."""
-        return f"runs/{self.method}/seed-{self.seed}/result.json"
+        return run_below(Path(), self.method, self.seed).result.as_posix()
 
     @cached_property
     def curve(self) -> pd.DataFrame | None:

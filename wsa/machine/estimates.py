@@ -20,7 +20,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from wsa.errors import InputError
-from wsa.layout import Layout, RunFiles
+from wsa.layout import Layout, runs_below
 from wsa.machine.devices import gpu_names, nvidia_smi
 from wsa.machine.environment import processor
 from wsa.suite.load import load_suite
@@ -406,8 +406,8 @@ class _Measured:
 def _measured(suite: Suite, name: str, layout: Layout, machine: Machine) -> Iterator[_Measured]:
     """Runs of this method as it is configured now, on such a machine; `READ` of them at most."""
     configuration = suite.run_digest(name)
-    folders = layout.run(suite.name, name, 0).folder.parent.glob("seed-*")
-    for run in islice(map(RunFiles, folders), READ):
+    own = (files for method, _, files in runs_below(layout.suite(suite.name)) if method == name)
+    for run in islice(own, READ):
         # a record that is damaged or of another version tells nothing
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             training = json.loads(run.training.read_text(encoding="utf-8"))
