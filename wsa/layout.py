@@ -68,7 +68,7 @@ def run_below(results: Path, method: str, seed: int | str) -> RunFiles:
 
 
 def runs_below(results: Path) -> list[tuple[str, int | None, RunFiles]]:
-    """(method, seed, files) of every folder there, in order; no seed where it is called otherwise."""
+    """(method, seed, files) of every folder there, in order; no seed: it is called otherwise."""
     found = []
     for folder in results.glob("runs/*/*"):
         seed = folder.name.removeprefix("seed-")
