@@ -339,12 +339,13 @@ def _edges(runs: Runs) -> list[Finding]:
             best = [name for name, value in values.items() if value == max(values.values())]
             if not all(rates[name] in (tried[0], tried[-1]) for name in best):
                 continue
+            pruned = " of pruned models" if runs.suite.method(best[0]).gated else ""
             at = " and ".join(f"{rate:g}" for rate in sorted({rates[name] for name in best}))
             found.append(
                 Finding(
                     severity="warning",
                     about=base,
-                    message=f"the best {key} lies at the edge of the tried ones: {at} of "
+                    message=f"the best {key}{pruned} lies at the edge of the tried ones: {at} of "
                     f"{', '.join(f'{rate:g}' for rate in tried)}",
                     runs=tuple(path for name in best for path in runs.paths(name)),
                     remedy=f"sweep values beyond it: sweep.{base}.{key}",
