@@ -9,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.helpers.results import make_results, make_suite
+from tests.leaderboard import across
+from tests.leaderboard.tasks import ACCURACY as BY_METHOD
+from tests.leaderboard.tasks import CLASSES, Made, make
 from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
@@ -106,6 +109,31 @@ def site(tmp_path_factory) -> Site:
     suites = [suite, make_suite("unmeasured")]
     render(suites, layout)
     return Site(suites, layout)
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory) -> Made:
+    """Pairs of texts in three classes, with a second metric and a second validation split."""
+    return make(
+        tmp_path_factory.mktemp("pairs"), "pairs", BY_METHOD, labels=CLASSES,
+        metrics=("accuracy", "f1_macro"), text=("premise", "hypothesis"),
+        reader={"kind": "splits", "validation": ("matched", "mismatched")},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def numbers(tmp_path_factory) -> Made:
+    """A number for every sentence; less of the headline metric is better."""
+    return make(
+        tmp_path_factory.mktemp("numbers"), "numbers", BY_METHOD, labels="number",
+        metrics=("mean_squared_error", "pearson"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory) -> Layout:
+    """Several tasks together; one of the two suites that the site shows is among them."""
+    return across.make(tmp_path_factory.mktemp("together"))
 
 
 @pytest.fixture(scope="session")

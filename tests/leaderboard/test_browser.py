@@ -151,7 +151,10 @@ def test_download(opened, browser, site, tmp_path):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_quiet_and_asks_nothing_of_the_network(opened, path):
-    page = opened(path)
+    check_quiet(opened(path))
+
+
+def check_quiet(page) -> None:
     page.get_log("browser"), page.get_log("performance")
     page.refresh()
     assert page.get_log("browser") == []
@@ -164,13 +167,17 @@ def test_a_page_is_quiet_and_asks_nothing_of_the_network(opened, path):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_a_phone(opened, browser, path):
+def test_a_page_fits_a_phone(browser, site, path):
+    assert width_on_a_phone(browser, site.url(path)) <= 360
+
+
+def width_on_a_phone(browser, url: str) -> int:
     phone = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    page = opened(path)
-    wide = page.execute_script("return document.documentElement.scrollWidth")
+    browser.get(url)
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert wide <= 360
+    return wide
 
 
 @pytest.fixture(scope="session")
@@ -190,18 +197,42 @@ def axe() -> str:
 def test_axe_finds_nothing_serious(opened, browser, axe, path, scheme):
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    page = opened(path)
+    assert not graves(opened(path), axe)
+
+
+def graves(page, axe: str) -> list[tuple]:
+    """What axe finds that is serious or critical, with all details open."""
     page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     page.execute_script(axe)
     found = page.execute_async_script(
         "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
     )
-    grave = [
+    return [
         (one["id"], one["help"], one["nodes"][0]["html"][:200], one["nodes"][0]["failureSummary"])
         for one in found["violations"]
         if one["impact"] in ("serious", "critical")
     ]
-    assert not grave
+
+
+@pytest.mark.parametrize(
+    ("made", "path"),
+    [
+        ("pairs", "pairs/index.html"),
+        ("pairs", "pairs/runs/wsa/seed-1.html"),
+        ("numbers", "numbers/index.html"),
+        ("numbers", "numbers/compare.html"),
+        ("numbers", "numbers/methods/wsa.html"),
+        ("numbers", "numbers/runs/wsa/seed-1.html"),
+        ("together", "together/index.html"),
+    ],
+)
+def test_pages_of_other_tasks_are_as_good(browser, axe, made, path, request):
+    found = request.getfixturevalue(made)
+    layout = found if isinstance(found, Layout) else found.layout
+    url = (layout.site / path).resolve().as_uri()
+    assert width_on_a_phone(browser, url) <= 360
+    check_quiet(browser)
+    assert not graves(browser, axe)
 
 
 def test_without_javascript_everything_but_the_controls_is_there(opened, browser):

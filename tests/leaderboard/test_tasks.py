@@ -3,92 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from tests.helpers.results import make_results, make_suite
-from tests.leaderboard.page import Page
-from wsa.evidence.aggregate import aggregate
-from wsa.layout import Layout
-from wsa.leaderboard import render
-from wsa.suite.schema import Suite
-
-SENTENCES = 90
-CLASSES = ("entailment", "neutral", "contradiction")
-ACCURACY = {
-    "full": 90.0,
-    "lora": 85.0,
-    "wsa": {"unpruned": 88.0, "pruned": 70.0, "gate_only": 87.0},
-    "majority": 40.0,
-}
-
-
-@dataclass(frozen=True)
-class Made:
-    """A suite with its pages, and what its runs predicted."""
-
-    suite: Suite
-    layout: Layout
-
-    def page(self, path: str) -> Page:
-        return Page(self.layout.site / self.suite.name / path)
-
-    def source(self, path: str) -> str:
-        return (self.layout.site / self.suite.name / path).read_text(encoding="utf-8")
-
-    def said(self, method: str, seed: int, state: str, split: str = "") -> pd.DataFrame:
-        """Sentence, label and prediction of one run, by the logits alone."""
-        files = self.layout.run(self.suite.name, method, seed)
-        table = pd.read_parquet(files.further_predictions(split) if split else files.predictions)
-        table = table[table["state"] == state].sort_values("sentence_id").reset_index(drop=True)
-        logits = table.filter(regex=r"^logit_\d+$").to_numpy()
-        return table[["sentence_id", "label"]].assign(
-            said=logits[:, 0] if logits.shape[1] == 1 else logits.argmax(1), sure=logits.max(1)
-        )
-
-    def spread(self, score, method: str, state: str, split: str = "", places: int = 2) -> str:
-        """Mean ± sample standard deviation of `score(labels, said)` over the seeds."""
-        tables = [self.said(method, seed, state, split) for seed in self.suite.seeds]
-        values = [score(t["label"].to_numpy(), t["said"].to_numpy()) for t in tables]
-        return f"{np.mean(values):.{places}f} ± {np.std(values, ddof=1):.{places}f}"
-
-
-def _made(folder: Path, name: str, accuracy: dict, **data: object) -> Made:
-    layout = Layout(results=folder / "r", resources=folder / "d", site=folder / "s")
-    suite = make_suite(name, data=data).model_copy(update={"baseline": "lora"})
-    make_results(layout, suite, accuracy, sentences=SENTENCES)
-    split = layout.split(suite.data.name, suite.data.validation[0])
-    split.parent.mkdir(parents=True)
-    texts = {"id": [f"validation-{i:05d}" for i in range(SENTENCES)]}
-    for column in ("sentence", "sentence_2")[: len(suite.data.text)]:
-        texts[column] = [f"{column} {i}" for i in range(SENTENCES)]
-    pd.DataFrame(texts).to_parquet(split)
-    aggregate(suite, layout)
-    render([suite], layout)
-    return Made(suite, layout)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory) -> Made:
-    """Pairs of texts in three classes, with a second metric and a second validation split."""
-    return _made(
-        tmp_path_factory.mktemp("pairs"), "pairs", ACCURACY, labels=CLASSES,
-        metrics=("accuracy", "f1_macro"), text=("premise", "hypothesis"),
-        reader={"kind": "splits", "validation": ("matched", "mismatched")},
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def numbers(tmp_path_factory) -> Made:
-    """A number for every sentence; less of the headline metric is better."""
-    return _made(
-        tmp_path_factory.mktemp("numbers"), "numbers", ACCURACY, labels="number",
-        metrics=("mean_squared_error", "pearson"),
-    )  # fmt: skip
+from tests.leaderboard.tasks import CLASSES, SENTENCES, make
 
 
 def percent(score, **options):
@@ -221,3 +140,29 @@ def test_no_page_of_another_task_speaks_of_accuracy_that_is_not_there(which, req
         assert "nan" not in re.findall(r">\s*(nan|None)\s*<", text), path
         if which == "numbers":
             assert "ccuracy" not in text and "cross entropy" not in text, path
+
+
+def test_of_many_classes_the_commonest_confusions_are_listed(tmp_path):
+    names = tuple(f"intent {i}" for i in range(25))
+    made = make(tmp_path, "intents", {"lora": 60.0, "full": 80.0}, labels=names)
+    table = made.said("lora", 1, "unpruned")
+    rows = made.page("runs/lora/seed-1.html").table("most often taken for what, of 25 classes")[1:]
+    wrong = table[table["label"] != table["said"]].groupby(["label", "said"]).size()
+    assert [int(row[2]) for row in rows] == sorted(wrong, reverse=True)[:30]
+    for label, said, times in rows:
+        assert wrong[names.index(label), names.index(said)] == int(times)
+
+
+def test_of_too_many_sentences_those_that_tell_methods_apart_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr("wsa.leaderboard.pages.compare.MOST_LINES", 5)
+    made = make(tmp_path, "few", {"lora": 60.0, "full": 90.0}, labels=CLASSES)
+    tables = {name: [made.said(name, seed, "unpruned") for seed in made.suite.seeds]
+              for name in ("full", "lora")}  # fmt: skip
+    mostly = {
+        name: sum((t["label"] == t["said"]).astype(int) for t in those) >= 2
+        for name, those in tables.items()
+    }
+    apart = set(np.flatnonzero(mostly["full"] != mostly["lora"]))
+    rows = made.page("compare.html").table("Sentences that not every run gets right")[1:]
+    assert len(rows) == 5 < len(apart)
+    assert {int(row[0].split(" ")[1]) for row in rows} <= apart

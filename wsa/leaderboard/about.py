@@ -27,7 +27,7 @@ _KINDS = {
     "head_only": About(
         "The pretrained body is frozen; only the classification head trains.", "head_only"
     ),
-    "majority": About("Nothing trains: the commoner label, always.", "majority"),
+    "majority": About("Nothing trains: the commonest label, always.", "majority"),
 }
 _PEFT = {
     "LORA": About(
@@ -69,7 +69,7 @@ _WSA = {
 def about(method: Method, task: Task) -> About:
     """What to say about `method`; for a PEFT method not known here, where its manual is."""
     if method.kind == "majority" and not task.classes:
-        return About("Nothing trains: one number, always.", "majority_number")
+        return About("Nothing trains: the mean training label, always.", "majority_number")
     if method.kind != "adapter":
         return _KINDS[method.kind]
     adapter = method.adapter or {}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wsa.leaderboard.measures import gain, shown
+from wsa.leaderboard.measures import gain
 from wsa.leaderboard.plots.parts.pictures import Mark
 from wsa.leaderboard.results import RunView, SuiteResults
 from wsa.records.evidence import Estimate, MethodRow
@@ -91,12 +91,8 @@ class Entry:
     @property
     def by_seed(self) -> dict[int, float]:
         """Seed → the metric of its run."""
-        name = self.metric.name
-        return {
-            run.seed: shown(run.result.states[self.state].metrics[name], self.metric)
-            for run in self.runs
-            if self.state in run.result.states and name in run.result.states[self.state].metrics
-        }
+        values = {run.seed: run.value(self.metric, self.state) for run in self.runs}
+        return {seed: value for seed, value in values.items() if value is not None}
 
     @property
     def effective_rank(self) -> float | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wsa.errors import InputError
 from wsa.layout import Layout, RunFiles
 from wsa.leaderboard.agreement import Agreement, Closeness, agreement, closeness
+from wsa.leaderboard.measures import shown
 from wsa.records.evidence import (
     Claims,
     Finding,
@@ -26,6 +27,7 @@ from wsa.records.predictions import logits_of
 from wsa.records.record import Record, read_record
 from wsa.records.run import Result
 from wsa.suite.schema import Suite
+from wsa.task import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +68,12 @@ class RunView:
     def headline_state(self) -> str:
         """The state that the run's headline is quoted for."""
         return "pruned" if "pruned" in self.result.states else "unpruned"
+
+    def value(self, metric: Metric, state: str = "") -> float | None:
+        """The run's `metric` in `state`, else in its headline state, as it is shown."""
+        found = self.result.states.get(state or self.headline_state)
+        value = found.metrics.get(metric.name) if found else None
+        return None if value is None else shown(value, metric)
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:

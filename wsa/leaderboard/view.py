@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
+from typing import Any, TypeVar
 
 from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
@@ -15,6 +16,7 @@ from wsa.records.evidence import Finding, Judgement
 from wsa.suite.schema import Claim, Method, Suite
 from wsa.task import Metric, Task
 
+T = TypeVar("T")
 BASE = "base"  # the pretrained model among the timed ones
 
 
@@ -96,8 +98,15 @@ class SuiteView:
         self.metric: Metric = self.task.headline
         self.marks = of_suite(self.suite, marks)
         self.collections = collections
+        self._made: dict[Hashable, Any] = {}
         self.measured = results.measured
         self.claims_apply = results.claims_apply
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for all the suite's pages."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     @cached_property
     def entries(self) -> list[Entry]:

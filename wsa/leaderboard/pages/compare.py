@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MOST_COMPARED = 40  # methods in the table of sentences
-MOST_LINES = 200  # sentences, where labels are numbers and none is simply right
+MOST_LINES = 2000  # sentences
+MOST_NUMBERS = 200  # sentences, where labels are numbers and none is simply right
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ def _of_classes(view: SuiteView, found: Agreement) -> dict[str, object]:
     ]
     share = (found.right / full).mean(1)
     differing = [i for i in np.argsort(share, kind="stable") if (found.right[i] < full).any()]
+    # of too many, those that some methods mostly get right and others wrong
+    told_apart = (mostly.any(1) & ~mostly.all(1))[differing]
+    kept = sorted(np.argsort(~told_apart, kind="stable")[:MOST_LINES])
     texts = view.results.sentences
     lines = [
         SentenceLine(
@@ -67,11 +71,11 @@ def _of_classes(view: SuiteView, found: Agreement) -> dict[str, object]:
             "\n".join(n for n, good in zip(found.methods, mostly[i], strict=True) if not good),
             [(int(k), bool(good)) for k, good in zip(found.right[i], mostly[i], strict=True)],
         )
-        for i in differing
+        for i in (differing[place] for place in kept)
     ]
     return {
         "agreement": found, "counts": counts, "lines": lines, "texts": bool(texts),
-        "same": len(found.ids) - len(differing),
+        "same": len(found.ids) - len(differing), "differing": len(differing),
     }  # fmt: skip
 
 
@@ -81,7 +85,7 @@ def _of_numbers(view: SuiteView, found: Closeness) -> dict[str, object]:
 
     errors = found.errors
     counts = [[int((a < b).sum()) for b in errors.T] for a in errors.T]
-    apart = np.argsort(-np.ptp(found.said, axis=1), kind="stable")[:MOST_LINES]
+    apart = np.argsort(-np.ptp(found.said, axis=1), kind="stable")[:MOST_NUMBERS]
     texts = view.results.sentences
     lines = [
         NumberLine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MOST_SENTENCES = 100  # of a run's mistakes on its page
+MOST_CLASSES = 20  # whose confusion is a table of all pairs
+MOST_CONFUSED = 30  # pairs of more classes
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Miss:
 def run_context(view: SuiteView, run: RunView, sections: Sequence[Section]) -> dict[str, object]:
     """For `run.html`."""
     mistakes, wrong, recoverable = _mistakes(view, run)
+    confusion = _confusion(view, run)
     made = run.result.provenance
     files = run.files
     if not files.training.exists():  # a published copy: the workflow makes the run where it works
@@ -56,7 +60,8 @@ def run_context(view: SuiteView, run: RunView, sections: Sequence[Section]) -> d
         "command": remake(files.training.as_posix()),
         "sections": sections,
         "labels": view.suite.data.labels,
-        "confusion": _confusion(view, run),
+        "confusion": confusion if view.task.classes <= MOST_CLASSES else None,
+        "confused": _confused(view, confusion),
         "mistakes": mistakes,
         "misses": _misses(view, run),
         "wrong": wrong,
@@ -81,8 +86,24 @@ def _confusion(view: SuiteView, run: RunView) -> list[list[int]] | None:
     table, classes = run.predictions, range(view.task.classes)
     if table is None or not classes:
         return None
-    labels, said = table["label"].to_numpy(), table["predicted"].to_numpy()
-    return [[int(((labels == i) & (said == j)).sum()) for j in classes] for i in classes]
+    pairs = Counter(zip(table["label"].tolist(), table["predicted"].tolist(), strict=True))
+    return [[pairs[i, j] for j in classes] for i in classes]
+
+
+def _confused(
+    view: SuiteView, confusion: list[list[int]] | None
+) -> list[tuple[str, str, int]] | None:
+    """What is most often taken for what: (is, said, sentences)."""
+    if confusion is None:
+        return None
+    names = view.suite.data.labels
+    pairs = [
+        (names[i], names[j], times)
+        for i, row in enumerate(confusion)
+        for j, times in enumerate(row)
+        if i != j
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:MOST_CONFUSED]
 
 
 def _mistakes(view: SuiteView, run: RunView) -> tuple[list[Mistake], int, int]:

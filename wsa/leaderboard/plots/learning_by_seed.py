@@ -1,6 +1,5 @@
 """The learning curve of every seed of a method; a run's page makes its own stand out."""
 
-import functools
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +12,17 @@ from wsa.leaderboard.view import SuiteView
 SECTION, ORDER = "curves", 20
 
 
-@functools.lru_cache(maxsize=1)  # the pages of a method's runs follow its own
 def draw_method(view: SuiteView, name: str) -> list[Picture]:
+    # a method's page and those of its runs share it
+    return view.once(("learning by seed", name), lambda: _draw(view, name))
+
+
+def draw_run(view: SuiteView, run: RunView) -> list[Picture]:
+    same = draw_method(view, run.method)
+    return [replace(picture, outstanding=f"seed-{run.seed}") for picture in same]
+
+
+def _draw(view: SuiteView, name: str) -> list[Picture]:
     if view.suite.methods[name].kind == "majority":
         return []
     lines = []
@@ -32,10 +40,3 @@ def draw_method(view: SuiteView, name: str) -> list[Picture]:
             "Training loss of every seed, smoothed.", lines, ("optimiser step", "training loss"),
         )
     ]  # fmt: skip
-
-
-def draw_run(view: SuiteView, run: RunView) -> list[Picture]:
-    return [
-        replace(picture, outstanding=f"seed-{run.seed}")
-        for picture in draw_method(view, run.method)
-    ]
