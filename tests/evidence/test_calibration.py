@@ -147,7 +147,7 @@ def test_the_published_file_is_a_row_a_line():
 def test_ten_thousand_worlds_give_the_published_table(tmp_path, monkeypatch):
     """The table was made by the engine as it is now: made anew, every count is the same.
 
-    Ranks of drawn sentences take half an hour: two worlds of them stand for all.
+    Ranks of drawn sentences take a quarter of an hour: two worlds of them stand for all.
     """
     few = [
         dataclasses.replace(kind, one_in=5_000) if kind.judged_by == "spearman" else kind
