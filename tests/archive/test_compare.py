@@ -55,7 +55,7 @@ def test_noise_and_difference_are_told_apart(folders):
         ]
         for folder in folders
     ]
-    assert lora.points == pytest.approx(100 * (sum(accuracies[1]) - sum(accuracies[0])) / 3)
+    assert lora.difference == pytest.approx(100 * (sum(accuracies[1]) - sum(accuracies[0])) / 3)
     assert lora.p <= 0.05
     table = found.table()
     assert "different" in table and "within noise" in table
@@ -136,8 +136,8 @@ def test_any_task_is_compared_by_its_own_headline(tmp_path, data, seeds):
     assert _sameness(found) == {"full": "same bits", "lora": "different"}
     (lora,) = [row for row in found.rows if row.method == "lora"]
     expected = metric.scale * (sum(values["b"]) - sum(values["a"])) / len(seeds)
-    assert lora.points == pytest.approx(expected, rel=1e-4)
-    assert (lora.points > 0) != metric.greater_is_better
+    assert lora.difference == pytest.approx(expected, rel=1e-4)
+    assert (lora.difference > 0) != metric.greater_is_better
 
 
 def test_runs_of_another_metric_cannot_be_compared(copies):

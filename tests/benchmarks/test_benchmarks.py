@@ -145,7 +145,7 @@ def test_ways_to_shrink_gates(gated_project, tmp_path):
     assert trial(shrinking.LateTerm, 0.0) == trial(shrinking.Loop, 0.0)
     assert trial(shrinking.ProximalStep, 0.0) == trial(shrinking.Loop, 0.0)
     assert trial(shrinking.ProximalStep, 10.0)["effective rank"] == 0
-    arguments = "--suite tiny --method wsa --seeds 0 1 --held-out 24 --rank 2".split()
+    arguments = ["--suite", "tiny", "--method", "wsa", "--seeds", "0", "1", "--held-out", "24", "--rank", "2"]
     rows = shrinking.main([*arguments, "--out", str(tmp_path)])
     assert {row["n"] for row in rows} == {2}
     assert "| term after a quarter |" in (tmp_path / "shrinking.md").read_text()

@@ -176,7 +176,7 @@ def test_methods_that_do_not_beat_the_controls(layout, suite):
 
 def test_runs_the_suite_does_not_ask_for_are_named(results):
     suite = a_suite(seeds=(1, 2))
-    (finding,) = check(read_runs(suite, results))
+    (finding,) = [f for f in check(read_runs(suite, results)) if f.about == "suite"]
     assert finding.severity == "note" and len(finding.runs) == 6
     assert "lora seed-3" in finding.message
 
@@ -275,3 +275,23 @@ def test_a_sweep_whose_best_rate_lies_at_the_edge_is_told(layout, levels, edges)
         at = "0.004" if levels[2] == 90 else "0.001"
         assert f": {at} of 0.001, 0.002, 0.004" in finding.message
         assert finding.runs == (f"runs/lora.{at}/seed-1/result.json",)
+
+
+def test_intervals_without_chance_are_told(suite):
+    labels = np.ones(300, np.int8)
+
+    def wrong_on(*sentences):
+        said = labels.copy()
+        said[list(sentences)] = 0
+        return said
+
+    by_run = {
+        ("full", "unpruned"): {1: wrong_on(0), 2: wrong_on(0, 1)},
+        ("lora", "unpruned"): {seed: wrong_on(*range(seed, seed + 30)) for seed in (1, 2)},
+        ("wsa", "unpruned"): {1: wrong_on(*range(30)), 2: wrong_on(*range(31))},
+    }
+    found = check(Runs(suite, Layout(), predictions=Predictions(labels, by_run)))
+    told = {f.about: f.message for f in found if "too narrow" in f.message}
+    assert set(told) == {"full", "lora"}
+    assert told["full"].startswith("only 2 sentences are ever wrong")
+    assert told["lora"].startswith("all 2 seeds give the very same number")

@@ -9,6 +9,7 @@ rule site:
     input:
         RESULTS,
         [LAYOUT.table_csv(suite) for suite in SUITES],
+        [LAYOUT.tables_json(suite) for suite in SUITES],
         [LAYOUT.claims_json(suite) for suite in SUITES],
         [LAYOUT.findings_json(suite) for suite in SUITES],
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],

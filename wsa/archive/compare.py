@@ -32,7 +32,7 @@ class Row:
             McNemar test of accuracies, the bootstrap's standard error of any other metric; Holm
             over methods and states); 'missing' if seeds are in one folder only.
         seeds: in both folders.
-        points: the headline metric in `b`, as it is shown, minus that in `a`, in the state that
+        difference: the headline metric in `b`, as it is shown, minus that in `a`, in the state that
             differs most.
         p: the smallest over the method's states, after Holm; none for same bits.
         detail: what to know besides.
@@ -41,7 +41,7 @@ class Row:
     method: str
     sameness: Sameness
     seeds: tuple[int, ...] = ()
-    points: float | None = None
+    difference: float | None = None
     p: float | None = None
     detail: str = ""
 
@@ -73,13 +73,13 @@ class Comparison:
                 row.method,
                 row.sameness,
                 len(row.seeds),
-                "" if row.points is None else f"{row.points:+.2f}",
+                "" if row.difference is None else f"{row.difference:+.3g}",
                 "" if row.p is None else f"{row.p:.3f}",
                 row.detail,
             ]
             for row in self.rows
         ]
-        header = ["method", "b against a", "seeds", "points", "p", ""]
+        header = ["method", "b against a", "seeds", "difference", "p", ""]
         table = tabulate(body, header, tablefmt="github", disable_numparse=True)
         made = [f"made otherwise: {condition}" for condition in self.conditions]
         return "\n".join([f"a: {self.a}", f"b: {self.b}", "", table, *made])
@@ -147,8 +147,8 @@ def _compare_method(
         differences = _differences(method, both, a, b, metric)
     except InputError as error:
         return Row(method, "unreadable", both, detail=str(error).splitlines()[0]), []
-    points, _ = max(differences, key=lambda item: abs(item[0]))
-    row = Row(method, "missing" if one else "within noise", both, points, detail=lacking)
+    largest, _ = max(differences, key=lambda item: abs(item[0]))
+    row = Row(method, "missing" if one else "within noise", both, largest, detail=lacking)
     return row, [p for _, p in differences]
 
 
@@ -207,7 +207,7 @@ def _after_holm(rows: list[tuple[Row, list[float]]]) -> list[Row]:
         if ps:
             smallest = min(float(next(adjusted)) for _ in ps)
             sameness = "different" if smallest <= ALPHA else row.sameness
-            row = Row(row.method, sameness, row.seeds, row.points, smallest, row.detail)
+            row = Row(row.method, sameness, row.seeds, row.difference, smallest, row.detail)
         done.append(row)
     return done
 

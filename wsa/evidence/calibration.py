@@ -101,7 +101,8 @@ def calibrate(output: Path, worlds: int = 10_000, seed: int = 0) -> Calibration:
     Args:
         output: the JSON file to write.
         worlds: for each row of an accuracy, a fifth of them for one of another metric; rows of
-            one kind of world share them. 10,000 take about TIME minutes on one core.
+            one kind of world share them. 10,000 take about 20 minutes on one core, most of them
+            for the ranks of drawn sentences.
         seed: of the simulation.
     """
     rows = [

@@ -11,7 +11,7 @@ from wsa.errors import remake
 from wsa.evidence.judgements import called, number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
-from wsa.evidence.statistics import judge_order
+from wsa.evidence.statistics import FEWEST_DIFFERING, judge_order
 from wsa.layout import runs_below
 from wsa.records.evidence import Finding
 from wsa.records.run import Environment, Result
@@ -30,6 +30,7 @@ def check(runs: Runs) -> tuple[Finding, ...]:
         *_mixed(runs),
         *_conditions(runs),
         *_collapsed(runs),
+        *_hardly_any_chance(runs),
         *_below_controls(runs),
         *_outliers(runs),
         *_edges(runs),
@@ -188,6 +189,37 @@ def _collapsed(runs: Runs) -> list[Finding]:
     return found
 
 
+def _hardly_any_chance(runs: Runs) -> list[Finding]:
+    """Methods whose own intervals take a lack of spread for certainty."""
+    found = []
+    for unit in runs.units():
+        method, state = unit
+        seeds = runs.seeds(unit)
+        control = runs.suite.method(method).kind == "majority"
+        if len(seeds) < 2 or state == "gate_only" or control:
+            continue
+        wrong = FEWEST_DIFFERING
+        if runs.task.classes:
+            wrong_on = runs.predictions.table(unit, seeds) != runs.predictions.labels
+            wrong = int(wrong_on.any(0).sum())
+        if np.ptp(runs.headline.values(unit, seeds)) == 0:
+            why = f"all {len(seeds)} seeds give the very same number"
+        elif wrong < FEWEST_DIFFERING:
+            why = f"only {wrong} sentence{'s are' if wrong != 1 else ' is'} ever wrong"
+        else:
+            continue
+        name = called(runs, method, state)
+        found.append(
+            Finding(
+                severity="note",
+                about=name,
+                message=f"{why}: the intervals of {name} by itself are too narrow",
+                runs=runs.paths(method, seeds),
+            )
+        )
+    return found
+
+
 def _below_controls(runs: Runs) -> list[Finding]:
     """Methods not better than a control: the commoner label, or a head on a frozen body."""
     standing = {"majority": 0, "head_only": 1}  # every other kind should beat both
@@ -309,12 +341,13 @@ def _edges(runs: Runs) -> list[Finding]:
             best = [name for name, value in values.items() if value == max(values.values())]
             if not all(rates[name] in (tried[0], tried[-1]) for name in best):
                 continue
+            pruned = " of pruned models" if runs.suite.method(best[0]).gated else ""
             at = " and ".join(f"{rate:g}" for rate in sorted({rates[name] for name in best}))
             found.append(
                 Finding(
                     severity="warning",
                     about=base,
-                    message=f"the best {key} lies at the edge of the tried ones: {at} of "
+                    message=f"the best {key}{pruned} lies at the edge of the tried ones: {at} of "
                     f"{', '.join(f'{rate:g}' for rate in tried)}",
                     runs=tuple(path for name in best for path in runs.paths(name)),
                     remedy=f"sweep values beyond it: sweep.{base}.{key}",

@@ -9,10 +9,8 @@ import numpy as np
 
 from wsa.evidence.measure import Measure
 from wsa.evidence.runs import Runs, hardware
-from wsa.layout import Layout
 from wsa.records.evidence import Estimate, MethodRow
 from wsa.records.predictions import STATES
-from wsa.suite.schema import Suite
 from wsa.task import Metric
 
 if TYPE_CHECKING:
@@ -221,10 +219,3 @@ def _number(value: float | None, form: str) -> str:
 def _markdown(text: str) -> str:
     """`text` as a cell of a Markdown table."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
-
-
-def aggregate(suite: Suite, layout: Layout) -> None:
-    """The old place of `wsa.evidence.aggregate.aggregate`; goes when nobody calls it."""
-    from wsa.evidence.aggregate import aggregate
-
-    aggregate(suite, layout)

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from wsa.evidence.claims import KINDS
 from wsa.evidence.runs import Runs
-from wsa.layout import Layout
-from wsa.records.evidence import Claims, JudgedClaim, Judgement, PairComparison
-from wsa.suite.schema import Suite
+from wsa.records.evidence import JudgedClaim, Judgement, PairComparison
 
 
 def judge_claims(runs: Runs, comparisons: Sequence[PairComparison]) -> tuple[JudgedClaim, ...]:
@@ -25,10 +23,3 @@ def judge_claims(runs: Runs, comparisons: Sequence[PairComparison]) -> tuple[Jud
     return tuple(
         JudgedClaim(claim=claim, judgements=judged[claim.id]) for claim in runs.suite.claims
     )
-
-
-def judge(suite: Suite, layout: Layout) -> Claims:
-    """The old name of `aggregate`, which writes the verdicts too; goes when nobody calls it."""
-    from wsa.evidence.aggregate import aggregate
-
-    return aggregate(suite, layout)

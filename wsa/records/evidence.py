@@ -293,8 +293,8 @@ class CalibrationRow(Record):
     world: str
     seeds: int
     truth: float = Field(
-        description="order: true difference as it is shown (points); value: how far the true accuracy lies from "
-        "the claimed one, in points; effective_rank: the true mean"
+        description="order: true difference as it is shown (points); value: how far the true "
+        "accuracy lies from the claimed one, in points; effective_rank: the true mean"
     )
     true: bool | None = Field(description="is the claim true? null: an order without a difference")
     supported: Rate
