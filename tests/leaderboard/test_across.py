@@ -20,11 +20,11 @@ def page(together) -> Page:
 
 def test_methods_by_tasks(page):
     head, first, second = page.table("in each task’s own metric")
-    assert head[3:] == ["Filmsaccuracy, %", "Similaritymean squared error, less is better"]
+    assert head[3:] == ["Films accuracy, %", "Similarity mean squared error, less is better"]
     assert first == ["Full fine-tuning", "1.251.00 to 1.90", "1 of 2",
-                     "• 91.25 ± 0.51rank 1, 3 seeds", "0.7125 ± 0.0110rank 2, 3 seeds"]  # fmt: skip
+                     "• 91.25 ± 0.51, rank 1", "0.7125 ± 0.0110, rank 2"]  # fmt: skip
     assert second == ["WSA r=16pruned", "1.75", "1 of 2",
-                      "84.50 ± 1.25rank 2, 3 seeds", "• 0.6504rank 1, 1 seed"]  # fmt: skip
+                      "84.50 ± 1.25, rank 2", "• 0.6504 rank 1, 1 seed"]  # fmt: skip
 
 
 def test_a_claim_is_shown_with_each_task_s_difference(page):
@@ -94,7 +94,7 @@ def test_what_the_evidence_says_of_two_tasks_is_shown(pairs, numbers, tmp_path):
     accuracy = pairs.spread(lambda is_, said: 100 * (is_ == said).mean(), "wsa", "pruned")
     error = numbers.spread(lambda is_, said: ((is_ - said) ** 2).mean(), "wsa", "pruned", places=4)
     shown = rows["WSA r=16pruned"]
-    assert accuracy in shown[3] and error in shown[4]
+    assert accuracy in shown[3].removeprefix("• ") and error in shown[4].removeprefix("• ")
     head, first, second = page.table("minus WSA r=16, pruned")
     assert first[1].startswith("+") and second[1].startswith("−"), "a smaller error is ahead"
     assert first[5] == second[5] == "supported"

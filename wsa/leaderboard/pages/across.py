@@ -53,6 +53,11 @@ class CollectionView:
         """The method's result in every task; None where it has none."""
         return [(task, self._cells.get((task.suite, method.method))) for task in self.tasks]
 
+    @property
+    def most_seeds(self) -> int:
+        """Of any cell."""
+        return max((cell.seeds for cell in self.record.cells), default=0)
+
     def mark(self, method: str) -> Mark:
         """How the method looks in pictures, with its title here."""
         known = self._marks.get(method, UNKNOWN)
