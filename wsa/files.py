@@ -60,6 +60,21 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_json_rows(path: Path | str, value: dict[str, Any]) -> None:
+    """Write a mapping as JSON, atomically: a key a line, and each item of a list on its own."""
+
+    def line(item: Any) -> str:
+        return json.dumps(item, ensure_ascii=False, allow_nan=False)
+
+    def cell(item: Any) -> str:
+        if not (isinstance(item, list) and item):
+            return line(item)
+        return "[\n" + ",\n".join(f"    {line(own)}" for own in item) + "\n  ]"
+
+    cells = ",\n".join(f"  {line(key)}: {cell(item)}" for key, item in value.items())
+    write_text(path, f"{{\n{cells}\n}}\n")
+
+
 def sha256_file(path: Path | str) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with Path(path).open("rb") as file:

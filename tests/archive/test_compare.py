@@ -110,3 +110,39 @@ def test_folders_that_cannot_be_compared(copies, tmp_path):
         edit_record(path, "suite", value="another")
     with pytest.raises(InputError, match="runs of another suite"):
         compare(*copies)
+
+
+@pytest.mark.parametrize(
+    ("data", "seeds"),
+    [
+        ({"labels": ["a", "b", "c"], "metrics": ["f1_macro"]}, (1, 2, 3)),
+        ({"labels": "number"}, (1, 2, 3)),
+        ({"labels": "number", "metrics": ["mean_squared_error"]}, (1, 2, 3)),
+        ({"labels": "number"}, (1,)),
+        ({"labels": ["a", "b", "c"], "metrics": ["accuracy"]}, (1,)),
+    ],
+)
+def test_any_task_is_compared_by_its_own_headline(tmp_path, data, seeds):
+    suite, values = make_suite(data=data), {}
+    for name, lora, rng_seed in (("a", 80.0, 0), ("b", 55.0, 0)):
+        layout = Layout(results=tmp_path / name)
+        make_results(layout, suite, {"full": 90.0, "lora": lora}, seeds, rng_seed, sentences=400)
+        values[name] = [
+            json.loads(layout.run("tiny", "lora", seed).result.read_text())["headline"]
+            for seed in seeds
+        ]
+    metric = suite.data.task.headline
+    found = compare(tmp_path / "a" / "tiny", tmp_path / "b" / "tiny")
+    assert _sameness(found) == {"full": "same bits", "lora": "different"}
+    (lora,) = [row for row in found.rows if row.method == "lora"]
+    expected = metric.scale * (sum(values["b"]) - sum(values["a"])) / len(seeds)
+    assert lora.points == pytest.approx(expected, rel=1e-4)
+    assert (lora.points > 0) != metric.greater_is_better
+
+
+def test_runs_of_another_metric_cannot_be_compared(copies):
+    path = copies[1] / "runs/lora/seed-1/result.json"
+    edit_record(path, "metric", value="f1")
+    edit_record(path, "predictions", value="0" * 64)
+    (lora,) = [row for row in compare(*copies).rows if row.method == "lora"]
+    assert lora.sameness == "unreadable" and "accuracy, f1" in lora.detail

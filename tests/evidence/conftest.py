@@ -1,11 +1,14 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from tests.helpers.results import make_results, make_suite
+from wsa.evidence.aggregate import aggregate
 from wsa.files import sha256_json
 from wsa.layout import Layout
-from wsa.records.record import SEAL
+from wsa.records.evidence import Claims
+from wsa.records.record import SEAL, read_record
 
 ACCURACY = {
     "full": 95.5,
@@ -62,6 +65,25 @@ def edit_record(path, *keys, value):
     path.write_text(json.dumps(record | {SEAL: sha256_json(record)}))
 
 
+def judged_in(claims, claim, state=None):
+    (found,) = [judged for judged in claims.claims if judged.claim.id == claim]
+    if state is None:
+        (judgement,) = found.judgements
+        return judgement
+    (judgement,) = [j for j in found.judgements if j.state == state]
+    return judgement
+
+
+def right_in(layout, method, seed, state):
+    """Which sentences a run got right, by sentence id, straight from the parquet file."""
+    path = layout.results / "tiny" / "runs" / method / f"seed-{seed}" / "predictions.parquet"
+    return {
+        row["sentence_id"]: int(row["logit_1"] > row["logit_0"]) == row["label"]
+        for row in pq.read_table(path).to_pylist()
+        if row["state"] == state
+    }
+
+
 @pytest.fixture
 def suite():
     return a_suite()
@@ -86,3 +108,11 @@ def results(made, layout, suite) -> Layout:
     """A copy of all runs of the suite, to be changed at will."""
     shutil.copytree(made.results, layout.results)
     return layout
+
+
+@pytest.fixture(scope="session")
+def claims(made):
+    """The verdicts on the whole folder, as they are read back from claims.json."""
+    suite = a_suite()
+    aggregate(suite, made)
+    return read_record(made.claims_json(suite.name), Claims)

@@ -4,14 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.evidence.conftest import a_suite, edit_record
-from tests.helpers.results import make_results
+from tests.helpers.results import make_results, make_suite
 from wsa.evidence.aggregate import aggregate
 from wsa.evidence.findings import check
 from wsa.evidence.measure import Predictions
 from wsa.evidence.runs import Runs, read_runs
 from wsa.layout import Layout
 from wsa.records.evidence import Findings
-from wsa.records.predictions import predictions_hash
+from wsa.records.predictions import (
+    logits_of,
+    predictions_hash,
+    read_predictions,
+    write_predictions,
+)
 from wsa.records.record import read_record
 
 RUN = ("lora", 2)
@@ -141,6 +146,8 @@ def test_a_clean_folder_has_no_findings(made, suite):
         (("provenance", "model"), "f" * 64, "error", "the model's weights"),
         (("provenance", "code", "train"), "f" * 64, "warning", "the code of the stage 'train'"),
         (("provenance", "configuration"), "f" * 64, "error", "another configuration"),
+        (("schema_version",), 1, "note",
+         "1 run was made with an earlier version of the records, at commit 000000000000"),
         (("evaluated_on",), "holdout", "error", "evaluated on the holdout sentences"),
         (("provenance", "environments", "train", "git_clean"), False, "note",
          "1 of 18 runs were made from a working tree with uncommitted changes"),
@@ -202,3 +209,69 @@ def test_a_seed_gone_wrong_is_found_and_an_ordinary_one_is_not(count):
         hits += _far_out(_simulated(suite, rng, levels)) == ["lora, seed 1"]
     assert alarms <= 2  # of a hundred whole suites
     assert hits >= 98
+
+
+def test_the_configuration_of_earlier_records_is_not_compared(results, suite):
+    """Its digest was formed otherwise."""
+    path = results.run("tiny", *RUN).result
+    edit_record(path, "provenance", "configuration", value="f" * 64)
+    edit_record(path, "schema_version", value=1)
+    (finding,) = check(read_runs(suite, results))
+    assert finding.severity == "note" and "earlier version" in finding.message
+
+
+def test_a_run_pruned_at_another_threshold_is_to_be_pruned_again(results, suite):
+    edit_record(results.run("tiny", "wsa", 3).result, "rank", "threshold", value=0.1)
+    (finding,) = check(read_runs(suite, results))
+    assert (finding.severity, finding.about) == ("error", "wsa, seed 3")
+    assert finding.message == "was pruned at threshold 0.1, the suite's is 0.05"
+    assert finding.remedy.endswith(f"-R {results.run('tiny', 'wsa', 3).pruning}")
+
+
+@pytest.mark.parametrize(
+    ("data", "always"),
+    [({}, "'positive'"), ({"labels": ["a", "b", "c"]}, "'c'"), ({"labels": "number"}, "2")],
+)
+def test_a_collapsed_run_is_told_and_counts(layout, data, always):
+    suite = make_suite(data=data)
+    make_results(layout, suite, {"lora": 90.0, "majority": 50.0}, sentences=110)
+    run = layout.run("tiny", "lora", 2)
+    table = read_predictions(run.predictions)
+    logits = [column for column in table if column.startswith("logit_")]
+    table = table.assign(**{column: 0.0 for column in logits} | {logits[-1]: 2.0})
+    digest = write_predictions(run.predictions, table)
+    edit_record(run.result, "predictions", value=digest)
+    task = suite.data.task
+    metrics = task.measure(logits_of(table), table["label"].to_numpy())
+    edit_record(run.result, "states", "unpruned", "metrics", value=metrics)
+    claims = aggregate(suite, layout)
+    findings = read_record(layout.findings_json("tiny"), Findings).findings
+    (finding,) = [f for f in findings if "collapsed" in f.message]
+    assert (finding.severity, finding.about) == ("warning", "lora, seed 2")
+    assert finding.message.startswith(f"predicts {always} for every sentence")
+    (lora, _) = [e for e in claims.estimates if e.metric == task.headline.name]
+    assert lora.seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("levels", "edges"),
+    [((80, 90, 85), set()), ((80, 85, 90), {"lora"}), ((90, 85, 80), {"lora"})],
+)
+def test_a_sweep_whose_best_rate_lies_at_the_edge_is_told(layout, levels, edges):
+    raw = make_suite(seeds=[1]).model_dump(mode="json")
+    rows = {}
+    for name, values in {"lora": levels, "full": (85, 91, 84)}.items():
+        for rate, level in zip((1e-3, 2e-3, 4e-3), values, strict=True):
+            method = raw["methods"][name] | {"learning_rate": rate}
+            rows[f"{name}.{rate:g}"] = (method, float(level))
+    methods = {name: method for name, (method, _) in rows.items()}
+    suite = type(make_suite()).model_validate(
+        raw | {"methods": methods, "protocol": raw["protocol"] | {"evaluate_on": "holdout"}}
+    )
+    make_results(layout, suite, {name: level for name, (_, level) in rows.items()})
+    found = [f for f in check(read_runs(suite, layout)) if "edge of the tried" in f.message]
+    assert {f.about for f in found} == edges
+    for finding in found:
+        at = "0.004" if levels[2] == 90 else "0.001"
+        assert f": {at} of 0.001, 0.002, 0.004" in finding.message
+        assert finding.runs == (f"runs/lora.{at}/seed-1/result.json",)

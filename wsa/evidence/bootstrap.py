@@ -31,11 +31,19 @@ def sentence_weights(
         resamples: the draws of all blocks together.
         cells: at most so many numbers in a block, one draw at least.
     """
-    rng = np.random.default_rng([SEED, sentences])
     block = max(1, cells // sentences)
+    if block >= resamples:
+        yield _only_block(sentences, resamples)
+        return
+    rng = np.random.default_rng([SEED, sentences])
     for start in range(0, resamples, block):
-        drawn = _draw_counts(rng, sentences, min(block, resamples - start))
-        yield drawn.astype(np.float32)
+        yield _draw_counts(rng, sentences, min(block, resamples - start)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=2)
+def _only_block(sentences: int, resamples: int) -> Float32[np.ndarray, "resamples sentences"]:
+    rng = np.random.default_rng([SEED, sentences])
+    return _draw_counts(rng, sentences, resamples).astype(np.float32)
 
 
 @functools.cache

@@ -8,12 +8,12 @@ is decided by a probit model,
 with difficulty shared by all methods, taste a method's own, luck a seed's, part of it shared by
 the methods because seed k gives them the same order of data and the same head. All are normal, so
 the true accuracy is Φ(skill / √(1 + Σ variances)), and a true difference can be set exactly.
-Worlds go through `statistics.decide` and `statistics.judge_region`, as a suite does.
+Worlds go through `statistics.decide` and `statistics.judge_region`, as a suite does. Metrics that
+are no accuracy have worlds of their own (`worlds`), which go through a suite's `Measure`.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import importlib.resources
 import itertools
@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from scipy.special import ndtr, ndtri
 
 from wsa.evidence import bootstrap
+from wsa.evidence import worlds as other_metrics
+from wsa.evidence.measure import Measure, Predictions
 from wsa.evidence.statistics import (
     CONTRADICTED,
     SUPPORTED,
@@ -33,9 +35,12 @@ from wsa.evidence.statistics import (
     decide,
     difference,
     judge_region,
+    stacked,
 )
+from wsa.evidence.worlds import MetricKind
+from wsa.files import write_json_rows
 from wsa.records.evidence import Calibration, CalibrationRow, Interval, Rate, World
-from wsa.records.record import read_record, write_record
+from wsa.records.record import read_record, sealed
 
 SENTENCES = 872  # of SST-2's validation set, and of the embedded data set's
 SEEDS = (3, 5)
@@ -47,6 +52,7 @@ RANKS = (6.5, 7.0, 7.5, 8.0)
 _CLAIMS = ("order", "value", "effective_rank")
 _BATCH = 250  # worlds at a time
 _BOOTSTRAP_RESAMPLES = 1000
+_UNITS = (("a", "unpruned"), ("b", "unpruned"), ("c", "unpruned"))
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ def calibrate(output: Path, worlds: int = 10_000, seed: int = 0) -> Calibration:
 
     Args:
         output: the JSON file to write.
-        worlds: for each row; rows of one kind of world share them. 10,000 take about two minutes
-            on one core.
+        worlds: for each row of an accuracy, a fifth of them for one of another metric; rows of
+            one kind of world share them. 10,000 take about TIME minutes on one core.
         seed: of the simulation.
     """
     rows = [
@@ -105,19 +111,27 @@ def calibrate(output: Path, worlds: int = 10_000, seed: int = 0) -> Calibration:
     ]
     rng = np.random.default_rng([seed, len(rows)])
     rows += [_rank_row(seeds, rank, worlds, rng) for seeds, rank in itertools.product(SEEDS, RANKS)]
+    described = [_describe(kind, rng) for kind in KINDS]
+    rows.sort(key=lambda row: _CLAIMS.index(row.claim))
+    for number, kind in enumerate(other_metrics.KINDS):
+        for seeds in SEEDS:
+            own = np.random.default_rng([seed, 1000 + number, seeds])
+            rows += _judge_metric(kind, seeds, max(worlds // kind.one_in, 2), own)
+        described.append(_describe_metric(kind, np.random.default_rng([seed, 1000 + number])))
     calibration = Calibration(
         command=f"wsa calibrate {output} --worlds {worlds} --seed {seed}",
         worlds_per_row=worlds,
+        resamples=_BOOTSTRAP_RESAMPLES,
         seed=seed,
         sentences=SENTENCES,
         value_margin=VALUE_MARGIN,
         rank_interval=Interval(low=RANK_LOW, high=RANK_HIGH),
         versions={"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
-        worlds=tuple(_describe(kind, rng) for kind in KINDS),
-        rows=tuple(sorted(rows, key=lambda row: _CLAIMS.index(row.claim))),
+        worlds=tuple(described),
+        rows=tuple(rows),
     )
-    write_record(output, calibration)
+    write_json_rows(output, sealed(calibration))
     return calibration
 
 
@@ -218,13 +232,19 @@ def _judge_worlds(
 
 
 def _order_row(
-    kind: Kind, seeds: int, points: float, codes: Int[np.ndarray, "worlds 2"], bootstrap: int
+    kind: Kind | MetricKind,
+    seeds: int,
+    points: float,
+    codes: Int[np.ndarray, "worlds 2"],
+    bootstrap: int,
+    metric: str = "accuracy",
 ) -> CalibrationRow:
     """Two claims judged together, each `points` from equality; the first is counted by itself."""
     worlds, first = len(codes), codes[:, 0]
     wrong = codes == CONTRADICTED if points else codes != UNDECIDED
     return CalibrationRow(
         claim="order",
+        metric=metric,
         world=kind.name,
         seeds=seeds,
         truth=points,
@@ -241,15 +261,65 @@ def _bootstrap_decides(
     a: Bool[np.ndarray, "worlds k n"], b: Bool[np.ndarray, "worlds k n"]
 ) -> Bool[np.ndarray, " worlds"]:
     """Whether the two-way bootstrap's interval leaves zero out."""
-    weights = _weights(a.shape[-1])
+    (weights,) = bootstrap.sentence_weights(a.shape[-1], _BOOTSTRAP_RESAMPLES)
     net = a.astype(np.float32) - b.astype(np.float32)
     low, high = bootstrap.percentiles(bootstrap.over_seeds(net @ weights.T)[0])
     return (low > 0) | (high < 0)
 
 
-@functools.cache
-def _weights(sentences: int) -> Float[np.ndarray, "draws sentences"]:
-    return np.concatenate(list(bootstrap.sentence_weights(sentences, _BOOTSTRAP_RESAMPLES)))
+def _judge_metric(
+    kind: MetricKind, seeds: int, worlds: int, rng: np.random.Generator
+) -> list[CalibrationRow]:
+    """The rows of one kind of world whose metric is no accuracy: its order claims."""
+    codes: dict[float, list[np.ndarray]] = {difference: [] for difference in kind.differences}
+    bootstrap_decides = 0
+    sign = 1 if kind.metric.greater_is_better else -1
+    for start in range(0, worlds, _BATCH):
+        labels, predict = other_metrics.simulate(kind, min(_BATCH, worlds - start), 3, seeds, rng)
+        for apart in kind.differences:
+            said = predict([kind.value + sign * step * apart for step in (1, 0, -1)])
+            suites = [_suite(kind, labels[world], said[:, world]) for world in range(len(labels))]
+            spreads = [
+                stacked([suite.difference(*pair, tuple(range(seeds))) for suite in suites])
+                for pair in (_UNITS[:2], _UNITS[1:])
+            ]
+            codes[apart].append(decide(spreads, sign).codes)
+            if apart == 0:
+                bootstrap_decides += sum(_percentiles_decide(suite, seeds) for suite in suites)
+    return [
+        _order_row(kind, seeds, apart, np.concatenate(found), bootstrap_decides, kind.judged_by)
+        for apart, found in codes.items()
+    ]
+
+
+def _suite(kind: MetricKind, labels, said: Num[np.ndarray, "m k n"]) -> Measure:
+    """Three methods of one world, as a suite holds them."""
+    by_run = {name: dict(enumerate(own)) for name, own in zip(_UNITS, said, strict=True)}
+    return Measure(kind.metric, Predictions(labels, by_run), kind.classes, _BOOTSTRAP_RESAMPLES)
+
+
+def _percentiles_decide(suite: Measure, seeds: int) -> bool:
+    a, b = (suite.draws(unit, tuple(range(seeds))) for unit in _UNITS[:2])
+    low, high = bootstrap.percentiles(bootstrap.over_seeds(a - b)[0])
+    return bool(low > 0 or high < 0)
+
+
+def _describe_metric(kind: MetricKind, rng: np.random.Generator) -> World:
+    seeds = methods = None
+    if kind.classes:
+        _, predict = other_metrics.simulate(kind, 2 * _BATCH, 2, 2, rng)
+        said = predict([kind.value, kind.value])
+        seeds = float(100 * (said[0, :, 0] != said[0, :, 1]).mean())
+        methods = float(100 * (said[0] != said[1]).mean())
+    return World(
+        name=kind.name,
+        description=kind.description,
+        metric=kind.judged_by,
+        accuracy=kind.value,
+        seed_std=kind.seed_std(),
+        seed_disagreement=seeds,
+        method_disagreement=methods,
+    )
 
 
 def _rank_row(seeds: int, rank: float, worlds: int, rng: np.random.Generator) -> CalibrationRow:

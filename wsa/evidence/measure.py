@@ -44,10 +44,23 @@ class Predictions:
 class Measure:
     """A metric of predictions. A metric that is a mean has its variances from the analysis of
     variance over seeds and sentences, any other from the bootstrap.
+
+    Args:
+        metric: which one.
+        predictions: of all runs.
+        classes: how many there are; 0 where the label is a number.
+        resamples: draws of the bootstrap.
     """
 
-    def __init__(self, metric: Metric, predictions: Predictions, classes: int) -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        predictions: Predictions,
+        classes: int,
+        resamples: int = bootstrap.RESAMPLES,
+    ) -> None:
         self.metric, self.predictions, self.classes = metric, predictions, classes
+        self._resamples = resamples
         self._of = functools.cache(self._measured)
 
     def shown(self, value: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
@@ -122,7 +135,9 @@ class Measure:
         if not runs:
             return {}
         table = np.stack([by_run[unit][seed] for unit, seed in runs])
-        drawn = bootstrap.resample(self.metric, self.predictions.labels, table, self.classes)
+        drawn = bootstrap.resample(
+            self.metric, self.predictions.labels, table, self.classes, self._resamples
+        )
         return dict(zip(runs, drawn, strict=True))
 
     def _scores(self, unit: Unit, seeds: Seeds) -> Num[np.ndarray, "k n"]:
@@ -145,9 +160,12 @@ def measured(
     predicted: Num[np.ndarray, " n"],
     classes: int,
 ) -> float:
-    """A metric of one run: the mean over sentences where it is one."""
+    """A metric of one run: the mean over sentences where it is one, else as its draws are made."""
     if metric.per_sentence:
         return float(metric.per_sentence(labels, predicted).mean())
+    if metric.resampled:
+        each_once = np.ones((1, len(labels)), np.float32)
+        return float(metric.resampled(labels, predicted[None], each_once, classes)[0, 0])
     return float(metric.value(labels, predicted, classes))
 
 

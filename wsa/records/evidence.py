@@ -274,20 +274,26 @@ class World(Record):
 
     name: str
     description: str
-    accuracy: Percent
-    seed_std: Points = Field(description="of a method's true accuracy over seeds")
-    seed_disagreement: Percent = Field(description="measured: sentences two seeds differ on")
-    method_disagreement: Percent = Field(description="measured: sentences two methods differ on")
+    metric: str = "accuracy"
+    accuracy: float = Field(description="the metric's true value, as it is shown")
+    seed_std: float = Field(description="of a method's true metric over seeds")
+    seed_disagreement: Percent | None = Field(
+        description="measured: sentences two seeds differ on; null where the label is a number"
+    )
+    method_disagreement: Percent | None = Field(
+        description="measured: sentences two methods differ on; null where the label is a number"
+    )
 
 
 class CalibrationRow(Record):
     """How the engine judged worlds of one kind, whose truth is known."""
 
     claim: Literal["order", "value", "effective_rank"]
+    metric: str = Field(default="accuracy", description="that the claim is about")
     world: str
     seeds: int
     truth: float = Field(
-        description="order: true difference in points; value: how far the true accuracy lies from "
+        description="order: true difference as it is shown (points); value: how far the true accuracy lies from "
         "the claimed one, in points; effective_rank: the true mean"
     )
     true: bool | None = Field(description="is the claim true? null: an order without a difference")
@@ -308,7 +314,8 @@ class Calibration(Record):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     command: str
-    worlds_per_row: int
+    worlds_per_row: int = Field(description="of an accuracy; each rate says its own")
+    resamples: int = Field(default=0, description="draws of the bootstrap in these worlds")
     seed: int
     sentences: int
     level: float = LEVEL

@@ -39,8 +39,13 @@ SEAL = "record_sha256"
 
 def write_record(path: Path, record: Record) -> None:
     """Check `record` once more and write it with its own hash, atomically."""
+    write_json(path, sealed(record))
+
+
+def sealed(record: Record) -> dict[str, Any]:
+    """The content of `record`, checked once more, with its own hash: what is written."""
     content = type(record).model_validate(record.model_dump()).model_dump(mode="json")
-    write_json(path, content | {SEAL: sha256_json(content)})
+    return content | {SEAL: sha256_json(content)}
 
 
 def read_record(path: Path, kind: type[R]) -> R:
