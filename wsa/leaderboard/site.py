@@ -28,6 +28,7 @@ from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
 from wsa.records.record import read_record
 from wsa.suite.schema import Suite
+from wsa.task import METRICS
 
 if TYPE_CHECKING:
     from wsa.records.across import Across
@@ -85,7 +86,7 @@ class _Site:
         self.templates.filters |= formats.FILTERS | measures.FILTERS
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
-            "shown": views, "together": collections,
+            "shown": views, "together": collections, "metrics": METRICS,
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
