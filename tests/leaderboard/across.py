@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace as Record
 
 from tests.helpers.results import make_results, make_suite
 from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.records.across import (
+    Across,
+    AcrossCell,
+    AcrossMethod,
+    AcrossOrder,
+    AcrossSuite,
+    AcrossTask,
+)
 from wsa.records.evidence import Interval
 
 CELLS = [
@@ -21,32 +28,41 @@ CELLS = [
 KEYS = ("suite", "method", "state", "seeds", "mean", "std", "rank", "within_noise")
 
 
-def record() -> Record:
+def record() -> Across:
     """As `wsa across` leaves it: two methods on two tasks, one of them elsewhere."""
-    return Record(
+    return Across(
         name="together",
         title="Two tasks <b>together</b>",
         suites=(
-            Record(suite="films", title="Films", metric="accuracy", unit="%", sentences=872),
-            Record(suite="similar", title="Similarity", metric="mean_squared_error", unit="",
+            AcrossSuite(suite="films", title="Films", metric="accuracy", unit="%", sentences=872),
+            AcrossSuite(suite="similar", title="Similarity", metric="mean squared error", unit="",
                    sentences=1500),
         ),
         methods=(
-            Record(method="wsa", title="WSA r=16", state="pruned", mean_rank=1.75,
-                   rank_interval=None, within_noise=1, tasks=2),
-            Record(method="full", title="Full fine-tuning", state="unpruned", mean_rank=1.25,
+            AcrossMethod(method="full", title="Full fine-tuning", state="unpruned", mean_rank=1.25,
                    rank_interval=Interval(low=1.0, high=1.9), within_noise=1, tasks=2),
+            AcrossMethod(method="wsa", title="WSA r=16", state="pruned", mean_rank=1.75,
+                   rank_interval=None, within_noise=1, tasks=2),
         ),
-        cells=tuple(Record(**dict(zip(KEYS, cell, strict=True))) for cell in CELLS),
+        cells=tuple(AcrossCell(**dict(zip(KEYS, cell, strict=True))) for cell in CELLS),
         orders=(
-            Record(
+            AcrossOrder(
                 id="wsa-beats-full", sentence="WSA is better.", better="wsa", worse="full",
                 state="pruned", verdict="undecided", said="One task says so, one does not.",
                 tasks=(
-                    Record(suite="films", difference=-6.75, interval=Interval(low=-9, high=-4.5),
-                           p=0.0012, p_adjusted=0.0024, verdict="contradicted"),
-                    Record(suite="similar", difference=-0.0621, interval=None, p=None,
-                           p_adjusted=None, verdict="undecided"),
+                    AcrossTask(suite="films", difference=-6.75,
+                               interval=Interval(low=-9, high=-4.5), p=0.0012, p_adjusted=0.0024,
+                               verdict="contradicted"),
+                    AcrossTask(suite="similar", difference=-0.0621, interval=None, p=None,
+                               p_adjusted=None, verdict="undecided"),
+                ),
+            ),
+            AcrossOrder(
+                id="wsa-beats-full", sentence="WSA is better.", better="wsa", worse="full",
+                state="unpruned", verdict="not measured", said="No task has two seeds of them.",
+                tasks=(
+                    AcrossTask(suite="films", difference=0.0, interval=None, p=None,
+                               p_adjusted=None, verdict="not measured"),
                 ),
             ),
         ),

@@ -5,7 +5,9 @@ Needs Debian's packages chromium and chromium-driver; skipped where they are mis
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -147,6 +149,23 @@ def test_download(opened, browser, site, tmp_path):
     while not (tmp_path / "table.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert (tmp_path / "table.csv").read_bytes() == site.layout.table_csv("tiny").read_bytes()
+
+
+def test_what_is_shown_is_what_is_saved(opened, browser, tmp_path):
+    browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    page = opened("tiny/index.html", "leaderboard.find=wsa&leaderboard.hide=runs%2Cmemory")
+    page.find_element("css selector", ".controls[data-for=leaderboard] button.save").click()
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "leaderboard.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head[:4] == ["Method", "State", "Accuracy %, mean ± std", "95 % interval"]
+    assert not any("Memory" in name or "Runs" in name for name in head)
+    assert [row[0] for row in rows] == ["WSA r=16"] * 3
+    assert all(re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d", row[2]) for row in rows)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -15,11 +15,13 @@ import pytest
 from tests.helpers.results import HEAD, MODULES, WIDTH, make_results, make_suite
 from tests.leaderboard.conftest import HOSTILE, SENTENCES, SWEPT
 from tests.leaderboard.page import Page
+from wsa import evidence
 from wsa.errors import InputError
 from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
-from wsa.records.evidence import Inference
+from wsa.leaderboard import site as site_module
+from wsa.records.evidence import Calibration, Inference
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
 from wsa.suite.schema import Suite
@@ -332,6 +334,24 @@ def test_a_baseline_is_a_method_of_the_suite():
     raw = make_suite().model_dump() | {"baseline": "wsaa"}
     with pytest.raises(InputError, match=r"unknown method 'wsaa'.*'wsa'"):
         check(Suite, raw, Path("tiny.yaml"))
+
+
+def test_the_calibration_of_other_metrics_is_told_apart(tmp_path, monkeypatch):
+    calibration = read_record(Path(evidence.__file__).parent / "calibration.json", Calibration)
+    row = next(row for row in calibration.rows if row.claim == "order")
+    world = calibration.worlds[0].model_copy(
+        update={"name": "numbers", "metric": "mean_squared_error", "seed_disagreement": None,
+                "method_disagreement": None}
+    )  # fmt: skip
+    other = row.model_copy(update={"metric": "mean_squared_error", "world": "numbers"})
+    more = {"rows": (*calibration.rows, other), "worlds": (*calibration.worlds, world)}
+    monkeypatch.setattr(site_module, "_calibration", lambda: calibration.model_copy(update=more))
+    layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
+    render([make_suite()], layout)
+    text = (layout.site / "reading.html").read_text()
+    assert "Order claims about accuracy:" in text
+    assert "Order claims about mean squared error: 1 kind" in text
+    assert f"<bdi>{world.description}</bdi></dd>" in text, "numbers are never the same label"
 
 
 def test_the_site_is_small(site):

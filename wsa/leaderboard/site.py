@@ -15,7 +15,7 @@ from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import formats, measures
 from wsa.leaderboard.downloads import write_downloads
-from wsa.leaderboard.pages.across import Collection, across_context
+from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
 from wsa.leaderboard.pages.front import front_context
 from wsa.leaderboard.pages.method import method_context
@@ -28,6 +28,7 @@ from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
 from wsa.records.record import read_record
 from wsa.suite.schema import Suite
+from wsa.task import METRICS
 
 if TYPE_CHECKING:
     from wsa.records.across import Across
@@ -56,7 +57,7 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
                 together[member.suite].append((collection.name, collection.title))
     views = [SuiteView(read_suite(suite, layout), marks, together[suite.name]) for suite in suites]
     by_name = {suite.name: suite for suite in suites}
-    site = _Site(views, [Collection(record, by_name, marks) for record in collections])
+    site = _Site(views, [CollectionView(record, by_name, marks) for record in collections])
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -72,7 +73,7 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
 class _Site:
     """The templates, and what all pages share."""
 
-    def __init__(self, views: Sequence[SuiteView], collections: Sequence[Collection]) -> None:
+    def __init__(self, views: Sequence[SuiteView], collections: Sequence[CollectionView]) -> None:
         self.views = views
         self.collections = collections
         self.templates = Environment(
@@ -85,7 +86,7 @@ class _Site:
         self.templates.filters |= formats.FILTERS | measures.FILTERS
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
-            "shown": views, "together": collections,
+            "shown": views, "together": collections, "metrics": METRICS,
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -103,7 +104,7 @@ class _Site:
         text = self.fill("index.html", "", "front", **front_context(self.views, self.collections))
         write_text(folder / "index.html", text)
 
-    def write_collection(self, collection: Collection, folder: Path) -> None:
+    def write_collection(self, collection: CollectionView, folder: Path) -> None:
         context = across_context(collection, across_pictures(collection))
         self.page(folder / "index.html", "across.html", "../", collection.name, **context)
 

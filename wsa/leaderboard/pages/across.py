@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wsa.leaderboard.entries import STATES
-from wsa.leaderboard.measures import places
 from wsa.leaderboard.plots.parts import svg
 from wsa.leaderboard.plots.parts.pictures import Mark
 from wsa.task import METRICS, Metric
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 UNKNOWN = Mark("", svg.CONTROL, "control")
 
 
-class Collection:
+class CollectionView:
     """A collection of suites, as its page shows it.
 
     Attributes:
@@ -32,16 +31,15 @@ class Collection:
         self.record = record
         self.name, self.title = record.name, record.title
         self.tasks: Sequence[AcrossSuite] = record.suites
-        self.methods: Sequence[AcrossMethod] = sorted(record.methods, key=lambda m: m.mean_rank)
-        self.suites = {
-            task.suite: suites[task.suite] for task in self.tasks if task.suite in suites
-        }
+        self.methods: Sequence[AcrossMethod] = record.methods
+        names = [task.suite for task in self.tasks]
+        self.suites = {name: suites[name] for name in names if name in suites}
         self._marks = marks
-        self._cells = {(c.suite, c.method, c.state): c for c in record.cells}
+        self._cells = {(c.suite, c.method): c for c in record.cells}
 
     def metric(self, task: AcrossSuite) -> Metric:
         """What a task is measured in."""
-        return METRICS[task.metric]
+        return next(metric for metric in METRICS.values() if metric.title == task.metric)
 
     def metric_of(self, suite: str) -> Metric:
         """What the task of `suite` is measured in."""
@@ -51,15 +49,14 @@ class Collection:
         """The title of the task of `suite`."""
         return next((task.title for task in self.tasks if task.suite == suite), suite)
 
-    def places(self, task: AcrossSuite) -> int:
-        return places(self.metric(task))
-
     def cells_of(self, method: AcrossMethod) -> list[tuple[AcrossSuite, AcrossCell | None]]:
         """The method's result in every task; None where it has none."""
-        return [
-            (task, self._cells.get((task.suite, method.method, method.state)))
-            for task in self.tasks
-        ]
+        return [(task, self._cells.get((task.suite, method.method))) for task in self.tasks]
+
+    @property
+    def most_seeds(self) -> int:
+        """Of any cell."""
+        return max((cell.seeds for cell in self.record.cells), default=0)
 
     def mark(self, method: str) -> Mark:
         """How the method looks in pictures, with its title here."""
@@ -86,6 +83,6 @@ class Collection:
         return STATES.get(order.state, order.state)
 
 
-def across_context(collection: Collection, sections: Sequence[object]) -> dict[str, object]:
+def across_context(collection: CollectionView, sections: Sequence[object]) -> dict[str, object]:
     """For `across.html`."""
     return {"collection": collection, "sections": sections}

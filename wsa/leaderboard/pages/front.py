@@ -9,12 +9,12 @@ from wsa.leaderboard.entries import Entry, scale_of
 from wsa.leaderboard.pages.gaps import gaps_of
 
 if TYPE_CHECKING:
-    from wsa.leaderboard.pages.across import Collection
+    from wsa.leaderboard.pages.across import CollectionView
     from wsa.leaderboard.view import SuiteView
 
 
 def front_context(
-    views: Sequence[SuiteView], collections: Sequence[Collection]
+    views: Sequence[SuiteView], collections: Sequence[CollectionView]
 ) -> dict[str, object]:
     """For `index.html`."""
     rows = [entry for view in views for entry in view.entries]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from wsa.leaderboard.plots.parts.pictures import Mark, Picture
 
 if TYPE_CHECKING:
-    from wsa.leaderboard.pages.across import Collection
+    from wsa.leaderboard.pages.across import CollectionView
     from wsa.leaderboard.results import RunView
     from wsa.leaderboard.view import SuiteView
 
@@ -103,7 +103,7 @@ def run_pictures(view: SuiteView, run: RunView) -> list[Section]:
     )
 
 
-def across_pictures(collection: Collection) -> list[Section]:
+def across_pictures(collection: CollectionView) -> list[Section]:
     """The pictures of the page of several tasks together."""
     return _sections(
         (plot, picture)

@@ -1,13 +1,13 @@
 """Each method's mean rank over several tasks, with the ranks it has in each."""
 
-from wsa.leaderboard.pages.across import Collection
+from wsa.leaderboard.pages.across import CollectionView
 from wsa.leaderboard.plots.parts.intervals import Bar, intervals
 from wsa.leaderboard.plots.parts.pictures import Picture
 
 SECTION, ORDER = "across", 10
 
 
-def draw_across(collection: Collection) -> list[Picture]:
+def draw_across(collection: CollectionView) -> list[Picture]:
     bars = [
         Bar(
             collection.mark(one.method), collection.state_label(one), one.mean_rank,

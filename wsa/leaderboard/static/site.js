@@ -114,6 +114,22 @@
       if (search && document.activeElement !== search) search.value = state.get(key("find")) || "";
     }
 
+    // what is shown, as a file; text that a spreadsheet would compute begins with an apostrophe
+    const field = (text) => {
+      const words = text.replace(/\s+/g, " ").trim();
+      const safe = /^[=+\-@]/.test(words) && Number.isNaN(Number(words)) ? "'" + words : words;
+      return /[",]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    };
+    controls?.querySelector("button.save")?.addEventListener("click", () => {
+      const rows = [heads, ...[...body.rows].filter((row) => !row.hidden).map((row) => [...row.cells])];
+      const texts = rows.map((cells) => cells.filter((cell) => !cell.hidden)
+        .map((cell) => field(cell.dataset.csv ?? cell.textContent.replace(/[↕↑↓]/g, ""))).join(","));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([texts.join("\n") + "\n"], { type: "text/csv" }));
+      link.download = `${id}.csv`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
     const choose = (event) => {
       const input = event.target;
       if (input.type === "checkbox") {
