@@ -35,16 +35,16 @@ def test_an_unknown_method_is_one_clear_message(capsys):
 def test_too_little_memory_in_any_stage_is_one_clear_message(capsys, monkeypatch):
     import torch
 
-    monkeypatch.setattr("wsa.cli._fetch_model", lambda args, layout: torch.empty(2**60))
+    monkeypatch.setattr("wsa.sources.fetch_model", lambda spec, layout: torch.empty(2**60))
     assert main(["fetch-model", "minilm-l6"]) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("wsa: out of memory: ") and "Traceback" not in printed
 
 
 def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch):
-    def broken(args, layout):
+    def broken(spec, layout):
         raise RuntimeError("a tensor of the wrong shape")
 
-    monkeypatch.setattr("wsa.cli._fetch_model", broken)
+    monkeypatch.setattr("wsa.sources.fetch_model", broken)
     with pytest.raises(RuntimeError, match="wrong shape"):
         main(["fetch-model", "minilm-l6"])

@@ -145,7 +145,7 @@ def test_a_run_is_exported_with_a_card_that_loads_it(finished_runs, tmp_path):
     for name in ("lora", "merged"):
         card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
         right = (pruned.logit_1 > pruned.logit_0).astype(int).to_numpy() == pruned.label.to_numpy()
-        assert f"{100 * right.mean():.2f} % of 48 validation sentences, pruned" in card
+        assert f"{100 * right.mean():.2f} % on 48 validation sentences, pruned" in card
         snippet = re.search(r"```python\n(.*?)```", card, re.DOTALL).group(1)
         snippets.append(snippet.replace("path/to/this/folder", name))
     assert '"positive": 1' in (tmp_path / "merged/config.json").read_text()

@@ -216,8 +216,9 @@ def test_an_archive_that_would_fill_the_disk_is_not_unpacked(archive, tmp_path, 
     with pytest.raises(InputError, match="would unpack to 40 MB, more than 100 times its own size"):
         unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    usage = shutil.disk_usage(tmp_path)
+    full = type(usage)(usage.total, usage.total - 1000, 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     with pytest.raises(InputError, match="its disk has 0 MB free") as caught:
         unpack(archive, tmp_path / "out")
     assert str(archive) not in str(caught.value)

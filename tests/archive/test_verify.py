@@ -133,7 +133,7 @@ def test_sound_results_have_no_damage(command, capsys):
         ("claims.json", "is not what the runs give"),
         ("runs/lora/seed-1/trained/adapter_config.json", "is not what its record says"),
         ("runs/wsa/seed-0/gates.parquet", "is not what its record says"),
-        ("runs/majority/seed-0/trained/label_counts.json", "is not what its record says"),
+        ("runs/majority/seed-0/trained/labels.json", "is not what its record says"),
     ],
 )
 def test_every_edited_file_is_named(command, layout, capsys, name, message):

@@ -9,12 +9,13 @@ from benchmarks.dense_rebuild import DenseRebuildLinear, rebuild_dense
 from benchmarks.lengths import HISTOGRAM, sst2_lengths
 from benchmarks.timing import interleave, paired_ratio
 from peft import inject_adapter_in_model
-from tests.helpers.project import METHODS, edit_yaml, make_project, prepare
+from tests.helpers.project import METHODS, ROOT, edit_yaml, make_project, prepare
 from torch import nn
 from wsa.adapters import SpectralConfig
 from wsa.layout import Layout
+from wsa.suite.load import load_suite
 
-from benchmarks import adapters, attention, shrinking, steps, svd
+from benchmarks import adapters, attention, batching, shrinking, steps, svd
 
 SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
 
@@ -57,6 +58,29 @@ def test_representative_batches_cost_what_an_epoch_costs():
     batch = np.array([0, 1])
     share = lengths[batch].sum() / (2 * lengths[batch].max())
     assert steps.real_share([batch], lengths) == pytest.approx(share)
+
+
+def test_pairs_that_share_a_batch_again():
+    one = batching.pairs([np.array([0, 2, 1]), np.array([4, 3])], 5)
+    other = batching.pairs([np.array([1, 0]), np.array([3, 4, 2])], 5)
+    assert one.tolist() == [0 * 5 + 1, 0 * 5 + 2, 1 * 5 + 2, 3 * 5 + 4]
+    assert batching.recurring(one, other) == 50  # 0 with 1, 3 with 4
+
+
+def test_the_fewer_windows_the_more_lies_together_again():
+    protocol = load_suite("minilm-l6_movie-snippets", ROOT / "config").protocol
+    lengths = np.random.default_rng(0).permutation(sst2_lengths())[:320]
+    found = [
+        batching.measure(lengths, protocol.model_copy(update=change), [0, 1])
+        for change in ({"window_batches": 50}, {"window_batches": 2}, {"batching": "random"})
+    ]
+    for share in ("in the second epoch, %", "across seeds, %"):
+        falling = [one[share] for one in found]
+        assert falling == sorted(falling, reverse=True)
+        # by chance: 31 of the 319 others are in a sentence's batch
+        assert falling[-1] == pytest.approx(100 * 31 / 319, abs=2)
+    padding = [one["padding, %"] for one in found]
+    assert padding == sorted(padding)
 
 
 @pytest.mark.parametrize("keep", ["residual", "factors"])
@@ -136,6 +160,14 @@ def gated_project(tmp_path, monkeypatch):
     return suite.model_copy(update={"protocol": suite.protocol.model_copy(update=protocol)})
 
 
+def test_batches_of_a_suite_are_told(gated_project, tmp_path):
+    rows = batching.main(["--suite=tiny", "--windows", "4", "1", "--out", str(tmp_path)])
+    assert [row["batches"] for row in rows] == [
+        "sorted in windows of 4", "sorted in windows of 1", "random",
+    ]  # fmt: skip
+    assert (tmp_path / "batching.md").exists()
+
+
 def test_ways_to_shrink_gates(gated_project, tmp_path):
     def trial(kind, strength):
         method = shrinking.shrunk(gated_project.method("wsa"), strength, 3.0)
@@ -145,7 +177,7 @@ def test_ways_to_shrink_gates(gated_project, tmp_path):
     assert trial(shrinking.LateTerm, 0.0) == trial(shrinking.Loop, 0.0)
     assert trial(shrinking.ProximalStep, 0.0) == trial(shrinking.Loop, 0.0)
     assert trial(shrinking.ProximalStep, 10.0)["effective rank"] == 0
-    arguments = ["--suite", "tiny", "--method", "wsa", "--seeds", "0", "1", "--held-out", "24", "--rank", "2"]
+    arguments = ["--suite=tiny", "--method=wsa", "--held-out=24", "--rank=2", "--seeds", "0", "1"]
     rows = shrinking.main([*arguments, "--out", str(tmp_path)])
     assert {row["n"] for row in rows} == {2}
     assert "| term after a quarter |" in (tmp_path / "shrinking.md").read_text()

@@ -202,7 +202,7 @@ def make_tiny_gpt2(
 ) -> Path:
     """A causal language model whose linear maps are Conv1D (weights in × out)."""
     import torch
-    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers import ByteLevelBPETokenizer, Tokenizer
     from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
     end = "<|endoftext|>"
@@ -211,7 +211,11 @@ def make_tiny_gpt2(
         _texts(sentences), vocab_size=320, special_tokens=[end], show_progress=False
     )
     tokenizer = GPT2TokenizerFast(
-        tokenizer_object=bpe._tokenizer, bos_token=end, eos_token=end, unk_token=end, pad_token=end
+        tokenizer_object=Tokenizer.from_str(bpe.to_str()),
+        bos_token=end,
+        eos_token=end,
+        unk_token=end,
+        pad_token=end,
     )
     values = {
         "vocab_size": len(tokenizer),

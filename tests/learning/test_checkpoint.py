@@ -16,7 +16,9 @@ from tests.helpers.project import edit_yaml, environment, make_project, prepare,
 from wsa.errors import InputError
 from wsa.files import atomic_path
 from wsa.layout import Layout
+from wsa.learning.batches import TokenTable
 from wsa.learning.checkpoint import Checkpoints
+from wsa.learning.curves import Curves
 from wsa.learning.loop import Loop
 from wsa.stages.train import train
 from wsa.suite.load import load_suite
@@ -281,9 +283,8 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_state(
             loop.losses[loop.step - 1] = float(value)
 
     monkeypatch.setattr(Loop, "train_step", step)
-    # a curve with fewer rows than steps: the loss is not looked at after every step
-    monkeypatch.setattr("wsa.learning.curves._POINTS", 3)
-    monkeypatch.setattr("wsa.learning.curves._GATE_POINTS", 3)
+    # as in a long training: the loss is not looked at after every step
+    monkeypatch.setattr(Curves, "wants", lambda curves, step: step % 4 == 0)
     with pytest.raises(InputError) as caught:
         train(suite, "lora", 0, layout)
     assert f"the loss became {value} in step 8 of 12" in str(caught.value)
@@ -311,16 +312,17 @@ def test_a_weight_decay_that_diverges_is_told_of_its_run_and_key(suite, layout):
 
 
 def test_out_of_memory_names_its_step_and_keeps_the_state(suite, layout, undisturbed, monkeypatch):
-    train_step = Loop.train_step
+    batches = TokenTable.batch
+    taken = []
 
-    def step(loop, checkpoints):
-        if loop.step == 7:  # the processor's own allocator refuses
-            with loop._full_memory_told(checkpoints):
-                torch.empty(2**60)
-        train_step(loop, checkpoints)
+    def batch(table, indices):
+        taken.append(indices)
+        if len(taken) == 8:  # the processor's own allocator refuses
+            torch.empty(2**60)
+        return batches(table, indices)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "train_step", step)
+        patched.setattr(TokenTable, "batch", batch)
         with pytest.raises(InputError) as caught:
             train(suite, "lora", 0, layout, checkpoint_seconds=0)
     message = str(caught.value)

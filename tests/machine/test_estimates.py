@@ -130,7 +130,7 @@ def test_memory_is_what_autograd_keeps(architecture, name, tmp_path):
     measured = kept_bytes(model, sentences, length)
     size = ModelSize(**sizes)
     with_batch, without = (
-        estimates._memory(method, size, length, n, GPU)[0] for n in (sentences, 0)
+        estimates.peak_bytes(method, size, length, n, GPU)[0] for n in (sentences, 0)
     )
     assert 0.85 < (with_batch - without) / measured < 1.4
 
@@ -237,9 +237,9 @@ def test_damaged_tokens_are_left_to_the_stage_that_reads_them(finished_runs, tmp
 def test_nothing_heavy_is_imported():
     code = (
         "import sys\n"
-        "from wsa import estimates\n"
+        "from wsa.machine import estimates\n"
         "from wsa.layout import Layout\n"
-        "from wsa.suite import load_suite\n"
+        "from wsa.suite.load import load_suite\n"
         "estimates.summary(load_suite('deberta-v3-base_sst2'), Layout())\n"
         "print({'torch', 'transformers', 'peft', 'pandas'} & set(sys.modules))"
     )
@@ -273,7 +273,7 @@ def gpu(monkeypatch, tmp_path):
 def choose(tmp_path: Path, **settings) -> str:
     folders = {"config": str(ROOT / "config"), "results": str(tmp_path / "results")}
     folders["resources"] = str(tmp_path / "resources")
-    return choose_suites(read_settings({"folders": folders, **settings}))[1]
+    return choose_suites(read_settings({"folders": folders, **settings}))[-1]
 
 
 def test_without_a_gpu_the_question_is_refused_with_its_hours_and_a_way(gpu, tmp_path):

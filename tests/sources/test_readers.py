@@ -138,6 +138,7 @@ def test_a_parquet_file_that_is_none(tmp_path):
 
 # --- rated sentences -----------------------------------------------------------------------------
 
+
 def ratings(validation: int, **changes: object) -> DataSpec:
     reader = {"kind": "rated_sentences", "minimum_rating": 0.5, "validation": validation}
     if changes.get("labels") == "number":

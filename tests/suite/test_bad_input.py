@@ -393,9 +393,13 @@ def test_a_method_that_does_not_fit_is_refused_before_training(
         ("target_modules", ["querry"], "target_modules: the model 'tiny' has no module 'querry'"),
         ("head_modules", ["clasifier"], "did you mean 'classifier'?"),
         ("head_modules", ["clasifier"], "models/tiny.yaml: head_modules: the model 'tiny' has no"),
-        ("head_modules", ["pooler.dense"], "models/tiny.yaml: head_modules: the model has a new "
-         "head 'classifier', which is not among them (found ['pooler.dense'])\n"
-         "  what to do: head_modules: [classifier, pooler.dense]"),
+        (
+            "head_modules",
+            ["pooler.dense"],
+            "models/tiny.yaml: head_modules: the model has a new "
+            "head 'classifier', which is not among them (found ['pooler.dense'])\n"
+            "  what to do: head_modules: [classifier, pooler.dense]",
+        ),
     ],
 )
 def test_modules_that_the_model_does_not_have(project, run, key, value, message):
@@ -536,11 +540,23 @@ def test_an_adapter_for_another_model_is_refused(project, run, trained):
 
 def test_a_result_of_another_configuration_is_refused(project, run, trained):
     shutil.copytree(trained, project / "results")
-    change(project / "config" / SUITE, "methods.wsa.adapter.threshold", 0.5)
+    change(project / "config" / SUITE, "methods.wsa.adapter.l1", 0.5)
     for stage in ("prune", "evaluate"):
         status, printed = run(stage, "tiny", "wsa", "0")
         assert status == 2
         assert "the run was trained with another configuration than is here" in printed
+
+
+def test_a_run_pruned_at_another_threshold_is_pruned_again_not_trained(project, run, trained):
+    shutil.copytree(trained, project / "results")
+    change(project / "config" / SUITE, "methods.wsa.adapter.threshold", 0.5)
+    path = project / "results/tiny/runs/wsa/seed-0/pruning.json"
+    status, printed = run("evaluate", "tiny", "wsa", "0")
+    assert status == 2
+    assert f"{path}: rank.threshold: the run was pruned at another threshold" in printed
+    assert "prune it again: " in printed and f"-R {path}" in printed
+    for stage in ("prune", "evaluate"):
+        assert run(stage, "tiny", "wsa", "0")[0] == 0
 
 
 def test_a_number_typed_into_a_record_is_noticed(project, trained):

@@ -155,8 +155,7 @@ def _write_metadata(suite: Suite, folder: Path) -> None:
     from rocrate.rocrate import ROCrate
 
     results = [
-        read_record(path, Result)
-        for path in sorted((folder / "results").rglob("result.json"))
+        read_record(path, Result) for path in sorted((folder / "results").rglob("result.json"))
     ]
     environments = [e for r in results for e in r.provenance.environments.values()]
     crate = ROCrate()

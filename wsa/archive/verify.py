@@ -65,7 +65,7 @@ def damages(suite: Suite, layout: Layout) -> Iterator[str]:
     for folder in (layout.model(suite.model.name), layout.data(suite.data.name)):
         if (folder / RECORD).exists():
             yield from _told(_check_source, folder)
-    yield from _table_damages(suite, layout)
+    yield from table_damages(suite, layout)
 
 
 def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
@@ -128,9 +128,7 @@ def _run_damages(suite: Suite, run: Run, files: RunFiles) -> Iterator[str]:
             yield f"{path}: belongs to no record\n  what to do: rm {path}"
 
 
-def _same_run(
-    result: Result, training: Training, stages: dict[str, str], path: Path
-) -> None:
+def _same_run(result: Result, training: Training, stages: dict[str, str], path: Path) -> None:
     """Raise InputError unless `result` was made from the other records of its run."""
     pairs = {
         "suite": (result.suite, training.suite),
@@ -151,7 +149,7 @@ def _same_run(
             )  # fmt: skip
 
 
-def _table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
+def table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
     from wsa.evidence.aggregate import aggregate
 
     tables = [
@@ -239,9 +237,7 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
             yield _compare(suite.data.task, run, recorded, clean.run(suite.name, *run))
 
 
-def _other_inputs(
-    suite: Suite, run: Run, result: Result, layout: Layout
-) -> tuple[str, ...]:
+def _other_inputs(suite: Suite, run: Run, result: Result, layout: Layout) -> tuple[str, ...]:
     """Which inputs here are not those of the record, so that a rerun would show nothing."""
     from wsa.learning.tokens import load_tokens
     from wsa.sources import verify

@@ -96,8 +96,7 @@ class _Table:
         units = [
             (method, state)
             for method, state in runs.units()
-            if state == runs.headline_state(method)
-            and runs.suite.method(method).kind != "majority"
+            if state == runs.headline_state(method) and runs.suite.method(method).kind != "majority"
         ]
         measure = runs.headline
         every = [runs.seeds(unit) for unit in units]
@@ -207,9 +206,7 @@ def _orders(collection: Collection, runs: Sequence[Runs]) -> tuple[AcrossOrder, 
     ]
     family = [one for _, _, several in asked for one in several if one.spread is not None]
     adjusted = dict(zip(map(id, family), _adjusted(family), strict=True))
-    return tuple(
-        _judge(claim, state, several, adjusted) for claim, state, several in asked
-    )
+    return tuple(_judge(claim, state, several, adjusted) for claim, state, several in asked)
 
 
 def _ask(runs: Runs, better: str, worse: str, state: str) -> _Asked:

@@ -266,7 +266,7 @@ def _arithmetic(suite: Suite, name: str, layout: Layout, machine: Machine) -> Es
             flops / (CPU_RATE * protocol.threads) for flops in (train, evaluate)
         )
         rate = f"{CPU_RATE / 1e9:g} GFLOP/s a thread, measured on an AMD EPYC (family 26)"
-    memory = _memory(method, size, work.longest, protocol.batch_size, machine)
+    memory = peak_bytes(method, size, work.longest, protocol.batch_size, machine)
     basis = "; ".join(filter(None, (f"tokens × parameters at {rate}", about_model, about_data)))
     return Estimate(train_seconds, evaluate_seconds, *memory, basis)
 
@@ -277,7 +277,7 @@ def _matrices(size: ModelSize) -> int:
     return size.num_hidden_layers * (4 * width**2 + 2 * width * size.intermediate_size)
 
 
-def _memory(
+def peak_bytes(
     method: Method, size: ModelSize, longest: int, batch_size: int, machine: Machine
 ) -> tuple[int, int]:
     """Bytes at the peak, of the device and of the process, in float32."""

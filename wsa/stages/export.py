@@ -45,9 +45,7 @@ def export_run(
     pruned = pruned and method.gated
     folder = files.pruned if pruned else files.trained
     record = (
-        read_record(files.pruning, Pruning)
-        if pruned
-        else read_record(files.training, Training)
+        read_record(files.pruning, Pruning) if pruned else read_record(files.training, Training)
     )
     check_files(files.folder, record.files, remake=files.training)
     if format == "lora" and not method.spectral:

@@ -135,7 +135,8 @@ class DataSize(Strict):
     train: SplitSize
     validation: SplitSize
     random_batch: float | None = Field(
-        default=None, gt=0,
+        default=None,
+        gt=0,
         description="tokens in the longest of 32 random training sentences, on average",
     )
 
@@ -150,7 +151,9 @@ class DataSpec(Strict):
         Splits()
     )
     text: Many[Text] = Field(
-        default=("sentence",), min_length=1, max_length=2,
+        default=("sentence",),
+        min_length=1,
+        max_length=2,
         description="the columns that hold the text: one, or those of a pair",
     )
     label: Text = Field(default="label", description="the column that holds the label")
@@ -162,7 +165,9 @@ class DataSpec(Strict):
         default=(), description="what is reported, the headline first (wsa/task.py has them all)"
     )
     max_length: int | None = Field(
-        default=None, gt=4, lt=2**31,
+        default=None,
+        gt=4,
+        lt=2**31,
         description="tokens, special tokens included, unless the protocol says otherwise",
     )
     size: DataSize | None = Field(
@@ -234,7 +239,9 @@ class Protocol(Strict):
     )
     window_batches: int = Field(default=50, gt=0, description="batches in a window")
     max_length: int | None = Field(
-        default=None, gt=4, lt=2**31,
+        default=None,
+        gt=4,
+        lt=2**31,
         description="tokens, special tokens included; default: the data set's",
     )
     schedule: Literal["linear", "constant"]
