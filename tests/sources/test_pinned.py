@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.helpers.archives import bring_archives
 from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.records.record import read_record
@@ -21,7 +22,7 @@ def spec(kind, path):
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory) -> Layout:
-    return Layout(resources=tmp_path_factory.mktemp("resources"))
+    return bring_archives(Layout(resources=tmp_path_factory.mktemp("resources")))
 
 
 def fetched(fetch, *arguments):
@@ -50,6 +51,33 @@ def test_the_rated_film_sentences(layout):
     assert sum(splits["validation"].values()) == 872
     tables = [pd.read_parquet(path.parent / f"{split}.parquet") for split in splits]
     assert not set(tables[0]["sentence"]) & set(tables[1]["sentence"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("tweets", {"negative": 1_062, "positive": 2_300}),
+        ("product-reviews", {"negative": 1_218, "positive": 1_725}),
+        ("editorials", {"negative": 1_688, "positive": 1_100}),
+        ("movie-snippets_three", {"negative": 5_061, "neutral": 562, "positive": 4_982}),
+        ("movie-ratings", {"sentences": 10_605}),
+        (
+            "sentence-origin",
+            {"film": 10_605, "tweet": 4_200, "product review": 3_708, "editorial": 5_190},
+        ),
+    ],
+)
+def test_the_other_data_sets_have_what_their_files_state(layout, name, counts):
+    path = fetched(fetch_data, spec(DataSpec, f"data/{name}.yaml"), layout)
+    splits = read_record(path, SourceRecord).splits
+    assert {label: sum(own[label] for own in splits.values()) for label in counts} == counts
+    assert sum(splits["validation"].values()) == 872
+    assert sum(sum(own.values()) for own in splits.values()) == sum(counts.values())
+    stated = (CONFIG / f"data/{name}.yaml").read_text().split("name:")[0].replace(",", "")
+    for count in counts.values():
+        assert str(count) in stated, f"the comment does not say {count}"
+    verify(path.parent)
 
 
 @pytest.mark.slow

@@ -114,14 +114,14 @@ class _Table:
 
     def ranks(self) -> dict[str, float]:
         """Method → its rank."""
-        ranks = stats.rankdata(-self.means) if self.units else []
+        ranks = _ranked(self.means) if self.units else []
         return {method: float(rank) for (method, _), rank in zip(self.units, ranks, strict=True)}
 
     def drawn_ranks(self) -> dict[str, Float[np.ndarray, " draws"]]:
         """Method → its rank in every draw; empty without draws."""
         if self.draws is None:
             return {}
-        ranks = stats.rankdata(-self.draws, axis=0)
+        ranks = _ranked(self.draws)
         return {method: rank for (method, _), rank in zip(self.units, ranks, strict=True)}
 
     def cells(self) -> list[AcrossCell]:
@@ -157,6 +157,13 @@ class _Table:
             p.append(1.0 if spread is None else float(spread.p_value()))
         adjusted = holm(np.array(p))
         return {unit[0]: bool(q > ALPHA) for unit, q in zip(self.units, adjusted, strict=True)}
+
+
+def _ranked(values: Float[np.ndarray, "methods ..."]) -> Float[np.ndarray, "methods ..."]:
+    """Ranks over the methods, the greatest value is 1; values that differ in their last bits, as
+    the means of the same numbers in another order may, are equal.
+    """
+    return stats.rankdata(-np.round(values, 12), axis=0)
 
 
 def _methods(runs: Sequence[Runs], tables: Sequence[_Table]) -> tuple[AcrossMethod, ...]:
