@@ -101,12 +101,6 @@ def run_digest(wildcards):
     return SUITES[wildcards.suite].run_digest(wildcards.method)
 
 
-def method_digest(wildcards):
-    """Of all that a check looks at: the threshold and the model's own arguments too."""
-    suite = SUITES[wildcards.suite]
-    return run_digest(wildcards) + digest(suite.method(wildcards.method))
-
-
 def threshold_of(wildcards):
     return SUITES[wildcards.suite].method(wildcards.method).threshold
 

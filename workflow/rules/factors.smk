@@ -41,6 +41,6 @@ rule check:
         runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
-        configuration=method_digest,
+        configuration=run_digest,
     shell:
         "{params.wsa} check {wildcards.suite} {wildcards.method} 2>&1 | tee {log}"

@@ -6,8 +6,7 @@ rule train:
         tokens_of,
         model_of,
         factors_of,
-        # told before, but of no consequence for the numbers
-        ancient(LAYOUT.checked("{suite}", "{method}")),
+        LAYOUT.checked("{suite}", "{method}"),
     output:
         RUN.training,
         RUN.curve,

@@ -293,6 +293,11 @@ class Method(Strict):
                 raise ValueError(
                     f"adapter.r should be a whole number from 1 on, not {self.adapter['r']!r}"
                 )
+            threshold = self.adapter.get("threshold", 0)
+            if self.gated and not (type(threshold) in (int, float) and threshold >= 0):
+                raise ValueError(
+                    f"adapter.threshold should be a number of 0 or more, not {threshold!r}"
+                )
             for key in ("modules_to_save", "task_type"):
                 if key in self.adapter:
                     raise ValueError(f"adapter.{key} is set by the model file, leave it out")
