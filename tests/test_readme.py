@@ -18,7 +18,8 @@ def measured() -> dict[str, set[str]]:
         record = json.loads(path.read_text())
         row = (record["suite"], record["method"])
         for state, found in record["states"].items():
-            accuracies[*row, state].append(100 * found["accuracy"])
+            metrics = found.get("metrics", found)  # records of the first schema knew accuracy alone
+            accuracies[*row, state].append(100 * metrics["accuracy"])
         parameters[row].append(record["parameters"]["kept"])
         if record["rank"]:
             ranks[row].append(record["rank"]["effective_mean"])
