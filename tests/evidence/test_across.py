@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 
 import numpy as np
@@ -44,7 +43,8 @@ def judged(tmp_path, monkeypatch):
     """`judged(suites, predictions, *claims)`: across.json of these predictions, a mapping from a
     suite's name to {(method, state): seeds × sentences} and the labels under None.
     """
-    monkeypatch.setattr(bootstrap, "resample", functools.partial(bootstrap.resample, resamples=200))
+    resample = bootstrap.resample
+    monkeypatch.setattr(bootstrap, "resample", lambda *given: resample(*given[:4], 200))
 
     def judge(suites, predictions, *claims: dict) -> Across:
         def runs_of(suite, layout) -> Runs:

@@ -125,8 +125,9 @@ def test_pairs_are_those_of_the_tokenizer_also_when_cut(maker, length, tmp_path)
     layout = Layout(resources=tmp_path / "resources")
     model = model_spec(maker, MAKERS[maker](tmp_path / "model"))
     rows = [f"{first}\t{second}\t{i % 2}" for i, (first, second) in enumerate(PAIRS)]
-    for split in ("train", "validation"):
-        text = "\n".join(["first\tsecond\tsame", *rows])
+    others = ["another\tpair\t0", "and\tone more\t1"]
+    for split, of_split in (("train", rows), ("validation", others)):
+        text = "\n".join(["first\tsecond\tsame", *of_split])
         (tmp_path / f"{split}.tsv").write_text(text + "\n", encoding="utf-8")
     data = DataSpec(
         name="pairs", title="Pairs", source={"kind": "path", "path": str(tmp_path)},

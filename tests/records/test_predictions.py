@@ -44,7 +44,7 @@ def test_hash_follows_content_not_order_and_survives_the_file(tmp_path):
     ("change", "message"),
     [
         (lambda f: f.drop(columns="label"), "exactly the columns"),
-        (lambda f: f.assign(label=2), "0 or 1"),
+        (lambda f: f.assign(label=2), "a class from 0 to 1"),
         (lambda f: f.assign(state="merged"), "one of unpruned, pruned, gate_only"),
         (lambda f: f.assign(sentence_id="a"), "twice in a state"),
         (lambda f: f.assign(logit_1=[0.5, np.nan, -2.0, 0.0]), "logit_1: 1 of 4 logits are NaN"),

@@ -15,6 +15,9 @@ from wsa.stages.evaluate import evaluate
 from wsa.stages.export import export_run
 from wsa.stages.train import train
 from wsa.suite.schema import Method
+from wsa.task import task
+
+TWO = task(("no", "yes"))
 
 TYPES = sorted(str(getattr(key, "value", key)) for key in PEFT_TYPE_TO_CONFIG_MAPPING)
 
@@ -102,7 +105,6 @@ REFUSED = [
     ({"peft_type": "LORA", "exclude_modules": ["valeu"]}, "'valeu' matches none", "'value'?"),
     ({"peft_type": "LORA", "exclude_modules": ".*valeu"}, "'.*valeu' matches none", "a full name"),
     ({"peft_type": "LORA", "layers_to_transform": [0, 7]}, "adapter.layers_to_transform: '7'", ""),
-    ({"peft_type": "WSA", "threshold": True}, "adapter.threshold: should be", "wants float"),
     ({"peft_type": "PROMPT_TUNING"}, "adapter.num_virtual_tokens: PROMPT_TUNING must", "such as"),
     ({"peft_type": "XLORA"}, "mixes LoRA adapters that were trained before", "take LORA instead"),
     ({"peft_type": "POLY"}, "a suite has one task", "take LORA instead"),
@@ -156,13 +158,13 @@ def test_a_saved_ia3_adapter_is_read_again_with_the_same_bits(prepared, tmp_path
     """PEFT completes the targets [dense] by BERT's [output.dense], and then balks at its file."""
     suite = with_method(prepared[0], {"peft_type": "IA3", "target_modules": ["dense"]})
     folder, method = prepared[1].model("tiny"), suite.methods["method"]
-    model = attach(load_pretrained(folder, 0), method, suite.model)
+    model = attach(load_pretrained(folder, 0, TWO), method, suite.model)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.mul_(1.5)
     save_trained(model, method, tmp_path)
-    again = load_trained(load_pretrained(folder, 0), method, tmp_path)
+    again = load_trained(load_pretrained(folder, 0, TWO), method, tmp_path)
     ids = torch.arange(5, 17)[None]
     assert torch.equal(outputs(model, ids), outputs(again, ids))
     shapes = {
@@ -177,7 +179,7 @@ def test_a_term_of_the_loss_that_peft_leaves_to_the_loop_is_trained(prepared, ar
     """In training, and only there, the loss is the cross-entropy and what the tuner gives."""
     adapter = {"peft_type": "LORA", "r": 4, argument: {}}
     suite = with_method(prepared[0], adapter)
-    model = load_pretrained(prepared[1].model("tiny"), 0)
+    model = load_pretrained(prepared[1].model("tiny"), 0, TWO)
     model = attach(model, suite.methods["method"], suite.model).train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

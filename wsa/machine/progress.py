@@ -30,6 +30,7 @@ class Progress:
             file=sys.stderr if live else _Lines(),
             mininterval=0.1 if live else 10,
             miniters=1,
+            position=0,  # whatever other bars a library has left open
             smoothing=0,  # what is left is told from the mean over all steps
             dynamic_ncols=live,
             bar_format=f"{'{l_bar}{bar}| ' if live else '{desc}: '}"
