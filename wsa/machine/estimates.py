@@ -26,8 +26,8 @@ from wsa.machine.environment import processor
 from wsa.suite.load import load_suite
 from wsa.suite.schema import DataSize, Method, ModelSize, ModelSpec, Protocol, SplitSize, Suite
 
-# FLOP/s of one CPU thread in float32: the median over published/minilm-l6_movie-snippets, on an
-# AMD EPYC (family 26) with AVX512; a test works it out again from those records
+# FLOP/s of one CPU thread in float32: as in published/minilm-l6_ablations, on an AMD EPYC (family
+# 26) with AVX512; a test holds it against those records
 CPU_RATE = 60e9
 # assumed, not measured: float32 on an RTX A6000 reaches 38.7 TFLOP/s by its data sheet, ...
 GPU_RATE = 40e12
