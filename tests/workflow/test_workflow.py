@@ -91,7 +91,7 @@ def test_a_deleted_result_is_made_again(project):
         # the weights of full fine-tuning went after their evaluation, so they are trained again
         (
             "wsa/stages/evaluate.py",
-            {"train_full", "evaluate", "inference", "thresholds", "aggregate", "site"},
+            {"train_full", "evaluate", "inference", "aggregate", "site"},
         ),
         (
             "wsa/stages/train.py",
