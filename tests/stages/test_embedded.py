@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def test_few_sentences_of_it(layout, data):
         assert all(list(state.metrics) == METRICS[data] for state in result.states.values())
         assert all(state.n == VALIDATION for state in result.states.values())
     assert len(pd.read_csv(layout.runs_csv(suite.name))) == len(METHODS)
-    assert suite.data.title in layout.suite_page(suite.name).read_text(encoding="utf-8")
+    assert html.escape(suite.data.title, quote=False) in layout.suite_page(suite.name).read_text(
+        encoding="utf-8"
+    )
     learned = {name: result.states["unpruned"].metrics for name, result in results.items()}
     if data == "sentence-origin":  # easy: tweets look like tweets
         for method in ("lora", "wsa"):
