@@ -85,6 +85,9 @@ DELETE = object()
 # file, key, value, and what the message says of it
 SUITE, MODEL, DATA = "suites/tiny.yaml", "models/tiny.yaml", "data/tiny.yaml"
 CONFIGURATION = [
+    (SUITE, "methods.wsa.adapter.threshold", -0.1,
+     "methods.wsa: adapter.threshold should be a number of 0 or more, not -0.1"),
+    (SUITE, "methods.wsa.adapter.threshold", "low", "adapter.threshold should be a number"),
     (SUITE, "protocol.epochs", "3", "protocol.epochs: should be a whole number (found '3')"),
     (SUITE, "protocol.epochs", True, "protocol.epochs: should be a whole number (found True)"),
     (SUITE, "protocol.epochs", 0, "protocol.epochs: should be greater than 0 (found 0)"),
@@ -362,8 +365,6 @@ METHODS = [
     ("methods.lora.adapter.target_modules", ["querry"], "has no module 'querry'", "'query'?"),
     ("methods.lora.adapter.target_modules", 5, "methods.lora", ""),
     ("methods.wsa.adapter.r", 33, "rank 33 does not fit", "32×32"),
-    ("methods.wsa.adapter.threshold", -0.1, "threshold should be 0 or more, not -0.1", ""),
-    ("methods.wsa.adapter.threshold", "low", "methods.wsa", ""),
     ("methods.wsa.adapter.l1", "x", "methods.wsa", ""),
     ("methods.wsa.adapter.l1", 1e300, "the loss of the first step is", ""),
     ("methods.wsa.adapter.gate", "gte", "gate should be one of", "'gte'"),
