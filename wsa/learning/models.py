@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from wsa.errors import InputError, is_out_of_memory
-from wsa.learning.deberta import optimise
+from wsa.learning.optimise import optimise
 from wsa.suite.schema import Method, ModelSpec
 from wsa.task import Task
 
