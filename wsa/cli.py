@@ -250,6 +250,11 @@ def _seeds(args: argparse.Namespace) -> list[int] | None:
         ) from None  # fmt: skip
 
 
+def _rank(text: str) -> int | str:
+    """What reads a rank: a whole number, or 'all'."""
+    return text if text == "all" else int(text)
+
+
 def _number(kind: type, low: float, below: float = math.inf) -> Callable[[str], float]:
     """What reads an argument: a number from `low` on and below `below`."""
 
@@ -289,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def stage(name: str, command: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
         sub = stages.add_parser(name, help=text, description=text)
-        kinds = {"seed": seed, "rank": int, "folder": Path}
+        kinds = {"seed": seed, "rank": _rank, "folder": Path}
         for argument in arguments:
             sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name in ("across", "site"):

@@ -120,8 +120,8 @@ class Layout:
         """The content-addressed cache of truncated SVDs."""
         return self.resources / "factors"
 
-    def factor_index(self, model: str, rank: int) -> Path:
-        """Which cached factors belong to which module of `model`, at `rank`."""
+    def factor_index(self, model: str, rank: int | str) -> Path:
+        """Which cached factors belong to which module of `model`, at `rank`, which may be 'all'."""
         return self.factors / f"{model}_r{rank}.json"
 
     def checked(self, suite: str, method: str) -> Path:

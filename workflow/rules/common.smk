@@ -101,6 +101,17 @@ def run_digest(wildcards):
     return SUITES[wildcards.suite].run_digest(wildcards.method)
 
 
+def code_of_run(stage):
+    """The hash of the code that decides a stage of a run; its tuner's is part of it."""
+    return lambda wildcards: code_hash(
+        stage, SUITES[wildcards.suite].method(wildcards.method).peft_types
+    )
+
+
+def code_of_suite(stage):
+    return lambda wildcards: code_hash(stage, SUITES[wildcards.suite].peft_types)
+
+
 def threshold_of(wildcards):
     return SUITES[wildcards.suite].method(wildcards.method).threshold
 
@@ -120,9 +131,8 @@ def model_of(wildcards):
 
 def factors_of(wildcards):
     suite = SUITES[wildcards.suite]
-    if not suite.method(wildcards.method).spectral:
-        return []
-    return LAYOUT.factor_index(suite.model.name, suite.largest_rank)
+    rank = suite.factor_rank(wildcards.method)
+    return LAYOUT.factor_index(suite.model.name, rank) if rank else []
 
 
 def pruning_of(wildcards):

@@ -23,7 +23,7 @@ rule inference:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        code=code_hash("inference"),
+        code=code_of_suite("inference"),
     shell:
         "{params.wsa} inference {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
@@ -45,7 +45,7 @@ rule thresholds:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        code=code_hash("thresholds"),
+        code=code_of_suite("thresholds"),
     shell:
         "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 

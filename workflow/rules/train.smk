@@ -24,7 +24,7 @@ rule train:
     params:
         wsa=WSA,
         configuration=run_digest,
-        code=code_hash("train"),
+        code=code_of_run("train"),
     shell:
         "{params.wsa} train {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
 

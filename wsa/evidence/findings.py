@@ -12,9 +12,11 @@ from wsa.evidence.judgements import called, number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
 from wsa.evidence.statistics import FEWEST_DIFFERING, judge_order
+from wsa.identity import own_tuners
 from wsa.layout import runs_below
 from wsa.records.evidence import Finding
 from wsa.records.run import Environment, Result
+from wsa.suite.schema import Method
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -125,7 +127,7 @@ def _mixed(runs: Runs) -> list[Finding]:
     for what, severity, traits in ALIKE:
         seen: dict[str, dict[str, list[Run]]] = {}  # trait → value → runs
         for run, result in runs.results.items():
-            for trait, value in traits(result).items():
+            for trait, value in traits(result, runs.suite.method(run[0])).items():
                 seen.setdefault(trait, {}).setdefault(value, []).append(run)
         for trait, values in seen.items():
             if len(values) < 2:
@@ -370,20 +372,22 @@ def _hardware(result: Result) -> dict[str, str]:
     return {field: _listed(getattr(place, field) for place in _places(result)) for field in fields}
 
 
+def _code(result: Result, method: Method) -> dict[str, str]:
+    """Runs of a tuner with code of its own are compared among themselves."""
+    of = "".join(f" of {name}" for name in own_tuners(method.peft_types))
+    return {f"'{stage}'{of}": sha[:12] for stage, sha in result.provenance.code.items()}
+
+
 def _listed(values: Iterable[object]) -> str:
     """The different values that the stages of one run had."""
     return ", ".join(sorted({"none" if value is None else str(value) for value in values}))
 
 
 # what must be alike in all runs, how grave it is if not, and the traits that show it
-ALIKE: tuple[tuple[str, str, Callable[[Result], dict[str, str]]], ...] = (
-    ("the data", "error", lambda result: {"": result.provenance.data[:12]}),
-    ("the model's weights", "error", lambda result: {"": result.provenance.model[:12]}),
-    ("the version of {}", "warning", _versions),
-    ("hardware ({})", "warning", _hardware),
-    (
-        "the code of the stage '{}'",
-        "warning",
-        lambda result: {stage: sha[:12] for stage, sha in result.provenance.code.items()},
-    ),
+ALIKE: tuple[tuple[str, str, Callable[[Result, Method], dict[str, str]]], ...] = (
+    ("the data", "error", lambda result, _: {"": result.provenance.data[:12]}),
+    ("the model's weights", "error", lambda result, _: {"": result.provenance.model[:12]}),
+    ("the version of {}", "warning", lambda result, _: _versions(result)),
+    ("hardware ({})", "warning", lambda result, _: _hardware(result)),
+    ("the code of the stage {}", "warning", _code),
 )

@@ -59,7 +59,7 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
         rows = np.argsort(longest.lengths, kind="stable")[spread]
         batch = TokenTable(longest, torch.device("cpu")).batch(rows)
         _check_model(suite, layout, max(int(part.input_ids.max()) for part in parts), batch)
-        _check_method(name, method, batch, suite, layout)
+        _check_method(name, method, batch, session)
     write_json(
         layout.checked(suite.name, name),
         {"suite": suite.name, "method": name, "configuration": suite.run_digest(name)},
@@ -95,9 +95,8 @@ def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str,
         ) from error  # fmt: skip
 
 
-def _check_method(
-    name: str, method: Method, batch: dict[str, Tensor], suite: Suite, layout: Layout
-) -> None:
+def _check_method(name: str, method: Method, batch: dict[str, Tensor], session: Session) -> None:
+    suite, layout = session.suite, session.layout
     file, key = layout.suite_file(suite.name), f"methods.{name}"
     model_file = layout.model_file(suite.model.name)
     folder = layout.model(suite.model.name)
@@ -131,7 +130,7 @@ def _check_method(
             f"if it is part of the head, add it to head_modules in {model_file}",
         )  # fmt: skip
     try:
-        _try_method(name, method, model, batch, suite, layout)
+        _try_method(name, method, model, batch, session)
     except InputError as error:
         own = error.key if error.file else ".".join(filter(None, [key, error.key]))
         raise InputError(
@@ -156,12 +155,12 @@ def _try_method(
     method: Method,
     model: nn.Module,
     batch: dict[str, Tensor],
-    suite: Suite,
-    layout: Layout,
+    session: Session,
 ) -> None:
     """The life of a run in small; the key of an InputError is that below the method."""
+    suite, layout = session.suite, session.layout
     modules = [module for module, _ in model.named_modules()]
-    model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
+    model = attach(model, method, suite.model, layout.factors, suite.largest_rank, session.steps)
     _check_names(model, method, modules)
     idle = set(_train(model, batch))
     body = {n for n, p in model.named_parameters() if p.requires_grad and p.numel()}
@@ -174,6 +173,10 @@ def _try_method(
             f"{suite.name}: methods.{name}: {len(idle)} weights are said to train and have not "
             f"moved after {STEPS} steps: {', '.join(named)}", flush=True,
         )  # fmt: skip
+    if method.cut is not None:
+        from wsa.adapters.recompress import recompress
+
+        model = recompress(model, method.cut.target_rank, [batch])
     trained = _logits(model, batch)
     with tempfile.TemporaryDirectory() as folder:
         save_trained(model, method, Path(folder))

@@ -262,6 +262,20 @@ def _is_rank(value: Any) -> bool:
     return type(value) is int and value >= 1
 
 
+class Cut(Strict):
+    """A low-rank adapter cut in the middle of its training; see `wsa.recompress`.
+
+    Training goes on in the factors that are left, which are LoRA's, with a fresh optimizer.
+    """
+
+    target_rank: float = Field(gt=0, description="directions a module keeps on average")
+    at: float = Field(default=0.6, gt=0, lt=1, description="after this share of the steps")
+    batches: int = Field(default=12, gt=0, description="the last ones, to estimate the loss by")
+    learning_rate_factor: float = Field(
+        default=2.0, gt=0, description="of the body's learning rate from then on"
+    )
+
+
 class Method(Strict):
     """One row of the table."""
 
@@ -281,6 +295,15 @@ class Method(Strict):
     )
     schedule: Literal["linear", "constant"] | None = Field(
         default=None, description="default: the protocol's; for ablations of the schedule"
+    )
+    # left out where it is not given: so a run that does not have it stays the run it was
+    cut: Cut | None = Field(default=None, exclude_if=lambda cut: cut is None)
+    learning_rate_ratio: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda ratio: ratio is None,
+        description="of the output side's factors (LoRA's B, a spectral adapter's U) to the input "
+        "side's: LoRA+ (Hayou et al. 2024, arXiv:2402.12354)",
     )
     note: str = ""
 
@@ -305,6 +328,16 @@ class Method(Strict):
             raise ValueError(f"a method of kind '{self.kind}' has no adapter")
         if self.gate_reach is not None and not self.gated:
             raise ValueError("gate_reach is for adapters with gates: adapter.peft_type WSA")
+        if self.cut is not None:
+            if self.gated or (self.adapter or {}).get("peft_type") not in ("LORA", "SPECTRAL"):
+                raise ValueError("cut is for adapters of type LORA or SPECTRAL")
+            if self.cut.target_rank > self.rank:
+                raise ValueError(
+                    f"cut.target_rank should be at most adapter.r = {self.rank}, not "
+                    f"{self.cut.target_rank:g}"
+                )
+        if self.learning_rate_ratio is not None and self.kind != "adapter":
+            raise ValueError("learning_rate_ratio is for adapters with two factors")
         needs_rate = self.kind in ("adapter", "full")
         if needs_rate and self.learning_rate is None:
             raise ValueError("learning_rate is missing")
@@ -313,6 +346,11 @@ class Method(Strict):
                 f"a method of kind '{self.kind}' has no body to train: no learning_rate"
             )
         return self
+
+    @property
+    def peft_types(self) -> tuple[str, ...]:
+        """Its PEFT type; empty for a method without an adapter."""
+        return (self.adapter["peft_type"],) if self.adapter else ()
 
     @property
     def gated(self) -> bool:
@@ -339,8 +377,16 @@ class Method(Strict):
 
     @property
     def spectral(self) -> bool:
-        """Whether the method needs singular factors."""
+        """Whether the adapter is one of the spectral family."""
         return bool(self.adapter) and self.adapter.get("peft_type") in RANKS
+
+    @property
+    def directions(self) -> str | None:
+        """Which singular directions of a weight the method needs: "leading" or "spread"; None: it
+        needs none.
+        """
+        directions = self.adapter.get("directions", "leading") if self.spectral else None
+        return None if directions == "random" else directions
 
 
 # --- claims (wsa/evidence/claims has the kinds) ------------------------------------------------
@@ -437,9 +483,20 @@ class Suite(Strict):
         return self
 
     @property
+    def peft_types(self) -> tuple[str, ...]:
+        """The PEFT types of its methods, sorted."""
+        return tuple(sorted({kind for m in self.methods.values() for kind in m.peft_types}))
+
+    @property
     def largest_rank(self) -> int:
-        """The rank one decomposition per matrix must have to serve every spectral method."""
-        return max((m.largest_rank for m in self.methods.values() if m.spectral), default=0)
+        """The rank one decomposition per matrix must have to serve all leading directions."""
+        leading = [m for m in self.methods.values() if m.directions == "leading"]
+        return max((method.largest_rank for method in leading), default=0)
+
+    def factor_rank(self, method: str) -> int | Literal["all"] | None:
+        """The rank of the decompositions that `method` starts from; None: of none."""
+        directions = self.method(method).directions
+        return {"leading": self.largest_rank, "spread": "all"}.get(directions)
 
     def runs(self) -> list[tuple[str, int]]:
         """Every (method, seed) of the suite."""
