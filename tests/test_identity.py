@@ -134,6 +134,19 @@ def test_what_decides_a_stage_s_numbers_counts_there_and_nowhere_else(package, n
     assert changed(package, name) == stages
 
 
+def test_a_tuner_counts_for_the_runs_of_its_own_type_alone(package):
+    (package / "tuners/mine").mkdir()
+    assert not changed(package, "tuners/mine/model.py")
+    identity = load_identity(package / "identity.py")
+    assert identity.code_hash("train", ("LORA",)) == code_hash("train")
+    before = identity.code_hash("train", ("MINE",))
+    assert before != code_hash("train")
+    changed(package, "tuners/mine/model.py")
+    after = load_identity(package / "identity.py")
+    assert after.code_hash("train", ("MINE",)) not in (before, code_hash("train"))
+    assert identity.own_tuners(["LORA", "MINE"]) == ["MINE"]
+
+
 def test_a_moved_and_a_removed_module_count(package):
     (package / "learning/predict.py").rename(package / "learning/predicting.py")
     moved = hashes(package)

@@ -252,7 +252,11 @@ def _seeds(args: argparse.Namespace) -> list[int] | None:
 
 def _rank(text: str) -> int | str:
     """What reads a rank: a whole number, or 'all'."""
-    return text if text == "all" else int(text)
+    try:
+        return text if text == "all" else int(text)
+    except ValueError:
+        said = f"should be a whole number, or 'all', not {text!r}"
+        raise argparse.ArgumentTypeError(said) from None
 
 
 def _number(kind: type, low: float, below: float = math.inf) -> Callable[[str], float]:

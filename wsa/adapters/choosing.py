@@ -73,17 +73,17 @@ class DirectionAllocator:
             mean.mul_(smoothing).add_(sensitivity, alpha=1 - smoothing)
             unsure = self.exp_avg_unc.setdefault(name, torch.zeros_like(sensitivity))
             unsure.mul_(smoothing).add_((sensitivity - mean).abs(), alpha=1 - smoothing)
-        left = torch.cat([gate.detach() > 0 for gate in gates.values()])
-        budget = self.budget(done, {name: len(gate) for name, gate in gates.items()})
-        if int(left.sum()) <= budget:
+        ranks = {name: len(gate) for name, gate in gates.items()}
+        budget = self.budget(done, ranks)
+        if budget == sum(ranks.values()):
             return
-        scores = torch.cat([self.score(name) for name in gates])
-        scores[~left] = -1.0  # what has gone does not come back
-        best = torch.zeros_like(scores)
-        best[scores.argsort(descending=True, stable=True)[:budget]] = 1.0
-        sizes = [len(gate) for gate in gates.values()]
-        for gate, kept in zip(gates.values(), best.split(sizes), strict=True):
-            gate.copy_(kept)
+        # what has gone does not come back; nothing here makes the host wait for the device
+        left = torch.cat([gate.detach() for gate in gates.values()])
+        scores = torch.cat([self.score(name) for name in gates]).where(left > 0, -1.0)
+        best = scores.argsort(descending=True, stable=True)[:budget]
+        kept = torch.zeros_like(left).index_fill_(0, best, 1.0) * left
+        for gate, own in zip(gates.values(), kept.split(list(ranks.values())), strict=True):
+            gate.copy_(own)
 
     def score(self, name: str) -> Float[Tensor, " r"]:
         """How much a module's directions matter, and how surely."""
