@@ -68,6 +68,8 @@ def _reach(runs: Runs, method: str, seeds: Collection[int]) -> tuple[str, ...]:
     ranks = [runs.results[method, seed].rank for seed in seeds]
     moved, threshold = min(rank.sum_of_learning_rates for rank in ranks), ranks[0].threshold
     adapter = runs.suite.method(method).adapter or {}
+    if adapter.get("choose"):
+        return ()  # gates that no optimizer moves
     if adapter.get("gate") == "singular_value":  # the others start at 1
         start, need, task = 0, threshold, f"to be kept, it must pass {threshold:g}"
     else:
