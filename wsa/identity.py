@@ -21,6 +21,7 @@ _LEARNING = ("adapters", "learning", "suite/defaults.py", "stages/session.py")
 DECIDES = {
     "tokenise": ("learning/tokens.py", "stages/tokenise.py"),
     "factors": ("adapters/factors.py", "stages/factors.py"),
+    "tune": ("suite/tuning.py", "stages/tune.py"),
     "train": (*_LEARNING, "stages/train.py"),
     "prune": ("adapters", "suite/defaults.py", "stages/prune.py"),
     "evaluate": (*_LEARNING, "stages/evaluate.py"),

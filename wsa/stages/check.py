@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import write_json
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable
+from wsa.learning.batches import TokenTable, training_batches
 from wsa.learning.models import (
     CannotMergeError,
     attach,
@@ -27,6 +27,7 @@ from wsa.learning.models import (
 from wsa.records.source import RECORD
 from wsa.stages.session import Session
 from wsa.suite.schema import Method, Suite
+from wsa.suite.tuning import SCHEDULES
 
 # LoRA's A moves from the second step on, its B starts at zero; some tuners need one more
 STEPS = 3
@@ -45,13 +46,15 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
     Raises:
         InputError: for too few sentences, a tokenizer of another model, a weight that is missing or
             has NaN, sentences longer than the model takes; for an unknown PEFT type or argument, an
-            argument of the wrong type or without effect, a rank larger than a matrix, a target or
-            head module that the model does not have; for a method that trains nothing but the
-            head, or gives other logits when it is loaded again or merged.
+            argument of the wrong type or without effect, a schedule for another number of steps, a
+            rank larger than a matrix, a target or head module that the model does not have; for a
+            method that trains nothing but the head, or gives other logits when it is loaded again
+            or merged.
     """
     method = suite.method(name)
     session = Session(suite, layout)
     parts = (session.training, *session.evaluation.values())
+    _check_schedule(name, method, session)
     if method.kind != "majority":
         longest = max(parts, key=lambda part: part.lengths.max())
         # of all lengths, the longest among them
@@ -64,6 +67,20 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
         layout.checked(suite.name, name),
         {"suite": suite.name, "method": name, "configuration": suite.run_digest(name)},
     )
+
+
+def _check_schedule(name: str, method: Method, session: Session) -> None:
+    """Refuse a schedule of the method's own that is not made for the number of its steps."""
+    adapter = method.adapter or {}
+    for key in SCHEDULES.get(adapter.get("peft_type"), ())[:1]:
+        steps = len(training_batches(session.training.lengths, session.protocol, seed=0))
+        if adapter.get(key) != steps:
+            raise InputError(
+                f"its schedule is for another number of steps than the {steps} of its training",
+                file=session.layout.suite_file(session.suite.name),
+                key=f"methods.{name}.adapter.{key}", value=adapter.get(key),
+                remedy=f"{key}: {steps}, and the other numbers of its schedule to match",
+            )  # fmt: skip
 
 
 def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str, Tensor]) -> None:
