@@ -36,6 +36,30 @@ SENTENCES = 8
 TOLERANCE = 1e-3
 NAMED = 10  # weights in a message
 
+# methods that people know by a name that is no PEFT type → why, and what to write
+BY_ANOTHER_NAME = {
+    "BITFIT": (
+        "trains the biases that a model has, which no PEFT type does",
+        "{peft_type: BEFT}: a bias of its own for every target module",
+    ),
+    "DORA": ("is LoRA with an argument", "{peft_type: LORA, use_dora: true}"),
+    "EVA": (
+        "is LoRA that starts from a pass over the data, which the benchmark does not make",
+        "{peft_type: LORA, init_lora_weights: pissa} starts from the weights",
+    ),
+    "LORAFA": (
+        "is LoRA with an optimiser of its own that leaves A alone, and every method here has AdamW",
+        "{peft_type: VERA} trains no A",
+    ),
+    "LORAPLUS": (
+        "is LoRA with another rate for B, and here a method's body has one rate",
+        "{peft_type: LORA}",
+    ),
+    "OLORA": ("is a start of LoRA", "{peft_type: LORA, init_lora_weights: olora}"),
+    "PISSA": ("is a start of LoRA", "{peft_type: LORA, init_lora_weights: pissa}"),
+    "RSLORA": ("is LoRA with an argument", "{peft_type: LORA, use_rslora: true}"),
+}
+
 
 def check_method(suite: Suite, name: str, layout: Layout) -> None:
     """Do with the method in small all that will be done with it, and write down that it fits.
@@ -54,6 +78,7 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
     method = suite.method(name)
     session = Session(suite, layout)
     parts = (session.training, *session.evaluation.values())
+    _check_kind(name, method, suite, layout)
     _check_schedule(name, method, session)
     if method.kind != "majority":
         longest = max(parts, key=lambda part: part.lengths.max())
@@ -67,6 +92,23 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
         layout.checked(suite.name, name),
         {"suite": suite.name, "method": name, "configuration": suite.run_digest(name)},
     )
+
+
+def _check_kind(name: str, method: Method, suite: Suite, layout: Layout) -> None:
+    """Refuse what PEFT knows by another name, or what a stopped training could not go on with."""
+    adapter = method.adapter or {}
+    told = {"file": layout.suite_file(suite.name), "key": f"methods.{name}.adapter.peft_type"}
+    kind = str(adapter.get("peft_type", ""))
+    letters = "".join(c for c in kind.replace("+", "PLUS") if c.isalnum())
+    if known := BY_ANOTHER_NAME.get(letters.upper()):
+        raise InputError(f"{kind} {known[0]}", **told, remedy=known[1])
+    if kind == "ADAMSS" and adapter.get("use_asa"):
+        told["key"] = f"methods.{name}.adapter.use_asa"
+        raise InputError(
+            "its allocation of subspaces keeps scores that no saved state holds, so that a "
+            "training that was stopped would go on as another", **told,
+            remedy="leave it out: all subspaces train; {peft_type: ADALORA} allocates ranks",
+        )  # fmt: skip
 
 
 def _check_schedule(name: str, method: Method, session: Session) -> None:

@@ -271,7 +271,8 @@ class Tuning(Strict):
 
 # --- methods -------------------------------------------------------------------------------------
 
-Range = Annotated[tuple[int | float, int | float], Field(strict=False)]
+_End = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+Range = Annotated[tuple[_End, _End], Field(strict=False)]  # a list in YAML
 MOST_TUNED = 3  # the rate, and two more
 
 
