@@ -126,6 +126,8 @@ def test_what_moves_no_bit_can_change(package, name):
         ("stages/session.py", TRAINED),
         ("suite/defaults.py", TRAINED | {"prune"}),
         *((f"stages/{stage}.py", {stage}) for stage in sorted(RUNS)),
+        ("suite/tuning.py", {"tune"}),
+        ("stages/tune.py", {"tune"}),
         ("evidence/statistics.py", {"aggregate", "across", "site"}),
         ("leaderboard/site.py", {"site"}),
     ],

@@ -28,6 +28,7 @@ _LEARNING = (
 DECIDES = {
     "tokenise": ("learning/tokens.py", "stages/tokenise.py"),
     "factors": ("adapters/factors.py", "stages/factors.py"),
+    "tune": ("suite/tuning.py", "stages/tune.py"),
     "train": (*_LEARNING, "stages/train.py"),
     "prune": ("adapters", "suite/defaults.py", "stages/prune.py"),
     "evaluate": (*_LEARNING, "stages/evaluate.py"),

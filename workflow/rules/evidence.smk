@@ -54,6 +54,7 @@ rule aggregate:
     input:
         results_of,
         inference_of,
+        tuning_of,
     output:
         LAYOUT.runs_csv("{suite}"),
         LAYOUT.table_csv("{suite}"),

@@ -30,6 +30,7 @@ rule check:
         model_of,
         tokens_of,
         factors_of,
+        tuning_of,
     output:
         LAYOUT.checked("{suite}", "{method}"),
     log:

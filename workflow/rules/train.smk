@@ -6,7 +6,8 @@ rule train:
         tokens_of,
         model_of,
         factors_of,
-        LAYOUT.checked("{suite}", "{method}"),
+        checked_of,
+        tuning_of,
     output:
         RUN.training,
         RUN.curve,

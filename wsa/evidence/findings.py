@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from wsa.errors import remake
+from wsa.errors import InputError, remake
 from wsa.evidence.judgements import called, number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
@@ -16,6 +16,7 @@ from wsa.identity import own_tuners
 from wsa.layout import runs_below
 from wsa.records.evidence import Finding
 from wsa.records.run import Environment, Result
+from wsa.records.tuning import read_tuning
 from wsa.suite.schema import Method
 
 SEVERITIES = ("error", "warning", "note")
@@ -36,6 +37,7 @@ def check(runs: Runs) -> tuple[Finding, ...]:
         *_below_controls(runs),
         *_outliers(runs),
         *_edges(runs),
+        *_tunings(runs),
     ]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
@@ -353,6 +355,34 @@ def _edges(runs: Runs) -> list[Finding]:
                     f"{', '.join(f'{rate:g}' for rate in tried)}",
                     runs=tuple(path for name in best for path in runs.paths(name)),
                     remedy=f"sweep values beyond it: sweep.{base}.{key}",
+                )
+            )
+    return found
+
+
+def _tunings(runs: Runs) -> list[Finding]:
+    """Methods without the trials that the suite asks for, or whose best trial lies at an edge."""
+    suite, found = runs.suite, []
+    for name in suite.tuned_methods():
+        try:
+            tuning = read_tuning(suite, name, runs.layout)
+        except InputError as error:
+            found.append(
+                Finding(
+                    severity="error", about=name, message=error.problem, remedy=error.remedy,
+                )
+            )  # fmt: skip
+            continue
+        for key, end in tuning.edges.items():
+            tried = ", ".join(f"{trial.values[key]:g}" for trial in tuning.trials)
+            found.append(
+                Finding(
+                    severity="warning",
+                    about=name,
+                    message=f"the best of {len(tuning.trials)} trials has the {end} {key} tried, "
+                    f"{tuning.best.values[key]:g} of {tried}: a better one may lie beyond",
+                    runs=runs.paths(name),
+                    remedy=f"widen methods.{name}.tune.{key}, and the others' ranges alike",
                 )
             )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from wsa.records.evidence import (
 from wsa.records.predictions import logits_of
 from wsa.records.record import Record, read_record
 from wsa.records.run import Result
+from wsa.records.tuning import MethodTuning, read_tuning
 from wsa.suite.schema import Suite
 from wsa.task import Metric
 
@@ -151,6 +153,7 @@ class SuiteResults:
     comparisons: Sequence[PairComparison] = ()
     inference: Inference | None = None
     thresholds: Thresholds | None = None
+    tunings: dict[str, MethodTuning] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:
@@ -236,6 +239,9 @@ def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
         results.comparisons = tables.comparisons
     results.inference = _record(layout.inference_json(suite.name), Inference)
     results.thresholds = _record(layout.thresholds_json(suite.name), Thresholds)
+    for name in suite.tuned_methods():
+        with contextlib.suppress(InputError):  # the findings say so
+            results.tunings[name] = read_tuning(suite, name, layout)
     for name in suite.methods:
         for seed in suite.seeds:
             files = layout.run(suite.name, name, seed)

@@ -21,6 +21,7 @@ from wsa.leaderboard.pages.front import front_context
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
+from wsa.leaderboard.pages.tuning import trial_records
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
 from wsa.leaderboard.plots.parts.pictures import marks_of
 from wsa.leaderboard.results import read_suite
@@ -115,6 +116,9 @@ class _Site:
             folder / "index.html", "suite.html", "../", name, downloads=downloads,
             **suite_context(view, pictures),
         )  # fmt: skip
+        for file, path in trial_records(view):
+            (folder / file).parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, folder / file)
         self.page(folder / "compare.html", "compare.html", "../", name, **compare_context(view))
         for method in view.suite.methods:
             path = folder / "methods" / f"{method}.html"

@@ -7,6 +7,7 @@ sweeps, checks every key, and raises `InputError` with file, key, value and reme
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -255,7 +256,24 @@ class Protocol(Strict):
     )
 
 
+class Tuning(Strict):
+    """Every method gets the same number of trials, judged on training sentences kept apart."""
+
+    trials: int = Field(ge=2, le=64, description="of every method that declares what it tunes")
+    train_sentences: int | None = Field(
+        default=None, gt=0, description="that a trial trains on; default: the protocol's"
+    )
+    holdout_sentences: int = Field(
+        default=1500, gt=0, description="training sentences that no trial trains on: its judges"
+    )
+    seed: Seed = Field(default=1000, description="of every trial; none of the suite's own")
+
+
 # --- methods -------------------------------------------------------------------------------------
+
+_End = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+Range = Annotated[tuple[_End, _End], Field(strict=False)]  # a list in YAML
+MOST_TUNED = 3  # the rate, and two more
 
 
 def _is_rank(value: Any) -> bool:
@@ -305,6 +323,12 @@ class Method(Strict):
         description="of the output side's factors (LoRA's B, a spectral adapter's U) to the input "
         "side's: LoRA+ (Hayou et al. 2024, arXiv:2402.12354)",
     )
+    tune: dict[Text, Range] = Field(
+        default={},
+        description="what a suite with `tuning` tries: its learning rate and at most two more "
+        "numbers of its own, as {learning_rate: [1e-4, 1e-2], adapter.lora_alpha: [8, 32]}; "
+        "log-uniform, whole numbers where both ends are whole",
+    )
     note: str = ""
 
     @model_validator(mode="after")
@@ -339,13 +363,39 @@ class Method(Strict):
         if self.learning_rate_ratio is not None and self.kind != "adapter":
             raise ValueError("learning_rate_ratio is for adapters with two factors")
         needs_rate = self.kind in ("adapter", "full")
-        if needs_rate and self.learning_rate is None:
+        if needs_rate and self.learning_rate is None and "learning_rate" not in self.tune:
             raise ValueError("learning_rate is missing")
         if not needs_rate and self.learning_rate is not None:
             raise ValueError(
                 f"a method of kind '{self.kind}' has no body to train: no learning_rate"
             )
+        if self.tune:
+            self._check_tune()
         return self
+
+    def _check_tune(self) -> None:
+        if self.rate_key is None:
+            raise ValueError(f"a method of kind '{self.kind}' trains nothing: no tune")
+        keys = {"head_learning_rate"} | ({self.rate_key} if self.kind != "head_only" else set())
+        keys |= {"gate_reach"} if self.gated else set()
+        for key, (low, high) in self.tune.items():
+            if key not in keys and not (self.adapter and re.fullmatch(r"adapter\.\w+", key)):
+                raise ValueError(
+                    f"tune.{key}: no number of this method, "
+                    + did_you_mean(key, {*keys, *(["adapter.ARGUMENT"] if self.adapter else [])})
+                )
+            if not 0 < low < high:
+                raise ValueError(f"tune.{key}: should be [low, high] with 0 < low < high")
+        if self.rate_key not in self.tune:
+            raise ValueError(f"tune.{self.rate_key} is missing: a rate is always tuned")
+        if len(self.tune) > MOST_TUNED:
+            raise ValueError(f"tune: the rate and at most {MOST_TUNED - 1} more, for equal trials")
+
+    @property
+    def rate_key(self) -> str | None:
+        """The key of the learning rate that matters most; None for a method that trains nothing."""
+        rates = {"majority": None, "head_only": "head_learning_rate"}
+        return rates.get(self.kind, "learning_rate")
 
     @property
     def peft_types(self) -> tuple[str, ...]:
@@ -416,6 +466,9 @@ class Suite(Strict):
     seeds: Many[Seed] = Field(min_length=1)
     needs_gpu: bool = Field(default=False, description="refused on a CPU unless asked for")
     protocol: Protocol
+    tuning: Tuning | None = Field(
+        default=None, description="trials for every method before its seeds run"
+    )
     methods: dict[Name, Method] = Field(min_length=1)
     baseline: Name | None = Field(
         default=None, description="the method whose differences to all others the page lists"
@@ -482,6 +535,38 @@ class Suite(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _tuning_is_whole(self) -> Suite:
+        for name, method in self.methods.items():
+            rate = method.rate_key
+            if self.tuning is None and method.kind in ("adapter", "full"):
+                if method.learning_rate is None:
+                    raise ValueError(
+                        f"method '{name}': learning_rate is missing; its range in tune is for "
+                        "suites with tuning"
+                    )
+            elif self.tuning is not None and rate and not method.tune:
+                raise ValueError(
+                    f"method '{name}': tune is missing, and every method of a suite with tuning "
+                    f"declares the range of its {rate}: tune: {{{rate}: [1.0e-4, 1.0e-2]}}"
+                )
+        if self.tuning is None:
+            return self
+        if self.protocol.evaluate_on != "validation":
+            raise ValueError(
+                "tuning: its trials are judged on training sentences kept apart, and those cannot "
+                "judge the chosen ones again; protocol.evaluate_on should be 'validation'"
+            )
+        if self.tuning.seed in self.seeds:
+            raise ValueError(f"tuning.seed: {self.tuning.seed} is one of the suite's own seeds")
+        # what a file says beside a range is for suites without tuning
+        untuned = {
+            name: method.model_copy(update={method.rate_key: None}) if method.tune else method
+            for name, method in self.methods.items()
+        }
+        object.__setattr__(self, "methods", untuned)  # frozen
+        return self
+
     @property
     def peft_types(self) -> tuple[str, ...]:
         """The PEFT types of its methods, sorted."""
@@ -511,12 +596,32 @@ class Suite(Strict):
             )
         return self.methods[name]
 
+    def tuned_methods(self) -> list[str]:
+        """The methods that have trials."""
+        return [name for name, method in self.methods.items() if self.tuning and method.tune]
+
+    def waits_for_trials(self, method: str) -> bool:
+        """Whether the values that `method` trains with are still to be chosen."""
+        own = self.method(method)
+        return bool(self.tuning and own.tune) and getattr(own, own.rate_key) is None
+
+    def first_alike(self, method: str) -> str:
+        """The first method that differs from `method` in its rates alone: it fits as that does."""
+        own = self.method(method)
+        return next(
+            name
+            for name, other in self.methods.items()
+            if (other.kind, other.adapter) == (own.kind, own.adapter)
+        )
+
     def run_digest(self, method: str) -> str:
         """SHA-256 of all that decides what training `method` computes, bar seed and inputs.
 
-        The threshold τ is not part of it: it belongs to pruning.
+        The threshold τ is not part of it: it belongs to pruning. Nor are the ranges of a tuning:
+        what counts is the value that is trained with.
         """
-        found = self.method(method).model_dump(mode="json", exclude={"title", "note", "family"})
+        said = {"title", "note", "family", "tune"}
+        found = self.method(method).model_dump(mode="json", exclude=said)
         if found["adapter"] is not None:
             found["adapter"].pop("threshold", None)
         return sha256_json(

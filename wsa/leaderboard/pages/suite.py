@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from wsa.leaderboard.entries import scale_of
 from wsa.leaderboard.pages.front import options_of
 from wsa.leaderboard.pages.gaps import gaps_of
+from wsa.leaderboard.pages.tuning import tuned_rows
 from wsa.leaderboard.plots import SuitePictures
 from wsa.task import METRICS
 
@@ -25,6 +26,7 @@ def suite_context(view: SuiteView, pictures: SuitePictures) -> dict[str, object]
         "sentences": view.sentences,
         "further": [(METRICS[metric], split, (metric, split)) for metric, split in view.further],
         "sections": pictures.sections,
+        "tuned": tuned_rows(view),
         "runs": view.results.all_runs,
         "run_methods": [(name, name) for name, those in runs.items() if those],
         "gaps": gaps_of(view),
