@@ -17,7 +17,6 @@ from wsa.layout import runs_below
 from wsa.records.evidence import Finding
 from wsa.records.run import Environment, Result
 from wsa.records.tuning import read_tuning
-from wsa.suite.schema import Method
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -129,7 +128,10 @@ def _mixed(runs: Runs) -> list[Finding]:
     for what, severity, traits in ALIKE:
         seen: dict[str, dict[str, list[Run]]] = {}  # trait → value → runs
         for run, result in runs.results.items():
-            for trait, value in traits(result, runs.suite.method(run[0])).items():
+            # a tuner with code of its own is compared with its kind alone
+            kind = own_tuners(runs.suite.method(run[0]).peft_types) if what == CODE else []
+            for trait, value in traits(result).items():
+                trait = " of ".join([trait, *kind])
                 seen.setdefault(trait, {}).setdefault(value, []).append(run)
         for trait, values in seen.items():
             if len(values) < 2:
@@ -402,22 +404,21 @@ def _hardware(result: Result) -> dict[str, str]:
     return {field: _listed(getattr(place, field) for place in _places(result)) for field in fields}
 
 
-def _code(result: Result, method: Method) -> dict[str, str]:
-    """Runs of a tuner with code of its own are compared among themselves."""
-    of = "".join(f" of {name}" for name in own_tuners(method.peft_types))
-    return {f"'{stage}'{of}": sha[:12] for stage, sha in result.provenance.code.items()}
-
-
 def _listed(values: Iterable[object]) -> str:
     """The different values that the stages of one run had."""
     return ", ".join(sorted({"none" if value is None else str(value) for value in values}))
 
 
 # what must be alike in all runs, how grave it is if not, and the traits that show it
-ALIKE: tuple[tuple[str, str, Callable[[Result, Method], dict[str, str]]], ...] = (
-    ("the data", "error", lambda result, _: {"": result.provenance.data[:12]}),
-    ("the model's weights", "error", lambda result, _: {"": result.provenance.model[:12]}),
-    ("the version of {}", "warning", lambda result, _: _versions(result)),
-    ("hardware ({})", "warning", lambda result, _: _hardware(result)),
-    ("the code of the stage {}", "warning", _code),
+CODE = "the code of the stage '{}'"
+ALIKE: tuple[tuple[str, str, Callable[[Result], dict[str, str]]], ...] = (
+    ("the data", "error", lambda result: {"": result.provenance.data[:12]}),
+    ("the model's weights", "error", lambda result: {"": result.provenance.model[:12]}),
+    ("the version of {}", "warning", _versions),
+    ("hardware ({})", "warning", _hardware),
+    (
+        CODE,
+        "warning",
+        lambda result: {stage: sha[:12] for stage, sha in result.provenance.code.items()},
+    ),
 )
