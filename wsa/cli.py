@@ -252,7 +252,7 @@ def _suites(names: list[str], args: argparse.Namespace, layout: Layout):
     from wsa.suite.load import load_suites
 
     suites, collections = load_suites(names, layout.config, _seeds(args))
-    return [tuned(_only(suite, args), layout) for suite in suites], collections
+    return [tuned(suite, layout) for suite in suites], collections
 
 
 def _suite(args: argparse.Namespace, layout: Layout):
@@ -260,15 +260,8 @@ def _suite(args: argparse.Namespace, layout: Layout):
     from wsa.records.tuning import tuned
     from wsa.suite.load import load_suite
 
-    return tuned(_only(load_suite(args.suite, layout.config, _seeds(args)), args), layout)
-
-
-def _only(suite, args: argparse.Namespace):
-    """The families of its methods that are asked for."""
-    families = getattr(args, "families", None)
-    known = {method.family for method in suite.methods.values()}
-    # on the pages stands the question's own suite too, whatever its families
-    return suite.only([one for one in families if one in known]) if families else suite
+    suite = load_suite(args.suite, layout.config, _seeds(args))
+    return tuned(suite.only(args.families.split(",")) if args.families else suite, layout)
 
 
 def _trainable(args: argparse.Namespace, layout: Layout):
@@ -347,11 +340,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name in ("across", "site"):
             sub.add_argument("--seeds", help="instead of the suite's own: 0,1,2")
-        if name in ("aggregate", "inference", "thresholds", "site"):
+        if "suite" in arguments:
             sub.add_argument(
-                "--families", type=lambda text: text.split(","),
-                help="of the methods only these families, and the controls: lora,spectral",
-            )  # fmt: skip
+                "--families", help="of its methods only these, and the controls: lora,spectral"
+            )
         sub.set_defaults(command=command)
         return sub
 

@@ -78,7 +78,9 @@ SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
 )
 FAMILIES = (
-    f"--families {shlex.quote(','.join(SETTINGS.families))}" if SETTINGS.families else ""
+    f"--families {shlex.quote(','.join(SETTINGS.families))}"
+    if SETTINGS.families
+    else ""
 )
 # what the pages show: the question's own suite too, even where nothing of it is measured
 SHOWN = shown_suites(SETTINGS, [*COLLECTIONS, *CHOSEN])

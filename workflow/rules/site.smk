@@ -26,10 +26,9 @@ rule site:
     params:
         wsa=WSA,
         seeds=SEEDS,
-        families=FAMILIES,
         names=SHOWN,
         suites=[digest(suite) for suite in CHOSEN.values()],
         code=code_hash("site"),
         templates=template_hash(),
     shell:
-        "{params.wsa} site {params.seeds} {params.families} {params.names} 2>&1 | tee {log}"
+        "{params.wsa} site {params.seeds} {params.names} 2>&1 | tee {log}"
