@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +37,7 @@ def test_a_newcomer_s_methods_stand_in_the_table_with_no_change_to_existing_code
     for file, language, content in steps():
         if file:
             assert language in ("yaml", "python") and not (project / file).exists()
+            (project / file).parent.mkdir(exist_ok=True)
             (project / file).write_text(content, encoding="utf-8")
             continue
         for line in content.splitlines():
@@ -56,21 +55,6 @@ def test_a_newcomer_s_methods_stand_in_the_table_with_no_change_to_existing_code
     assert (table["n"] == 1).all()
     page = (project / "site/mine_bottleneck/index.html").read_text()
     assert "A bottleneck after the projections" in page
-
-
-def test_a_tuner_of_one_s_own_is_part_of_what_decides_the_numbers(tmp_path):
-    project = make_project(tmp_path, methods=["lora"])
-    code = "from wsa.identity import code_hash; print(code_hash('train'), code_hash('prune'))"
-    hashes = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=project, capture_output=True, text=True,
-            env={"PYTHONPATH": str(project)},
-        )  # fmt: skip
-        hashes.append(done.stdout.split())
-        (project / "wsa/tuners/mine.py").write_text("HALF = 0.5\n")
-    (train, prune), (train_after, prune_after) = hashes
-    assert train != train_after and prune == prune_after
 
 
 def test_the_page_names_only_files_that_a_newcomer_makes():
