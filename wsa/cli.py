@@ -260,7 +260,8 @@ def _suite(args: argparse.Namespace, layout: Layout):
     from wsa.records.tuning import tuned
     from wsa.suite.load import load_suite
 
-    return tuned(load_suite(args.suite, layout.config, _seeds(args)), layout)
+    suite = load_suite(args.suite, layout.config, _seeds(args))
+    return tuned(suite.only(args.families.split(",")) if args.families else suite, layout)
 
 
 def _trainable(args: argparse.Namespace, layout: Layout):
@@ -339,6 +340,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name in ("across", "site"):
             sub.add_argument("--seeds", help="instead of the suite's own: 0,1,2")
+        if "suite" in arguments:
+            sub.add_argument(
+                "--families", help="of its methods only these, and the controls: lora,spectral"
+            )
         sub.set_defaults(command=command)
         return sub
 

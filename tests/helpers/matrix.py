@@ -229,7 +229,7 @@ def page() -> str:
         "",
         "Each is checked, trained, saved, loaded into a fresh model with the same logits, and",
         "merged where it can be; no frozen weight moves. The adapter is what stands in a suite's",
-        "YAML; the learning rate is yours, or found by trials (`config/suites/minilm-l6_zoo.yaml`).",
+        "YAML; the learning rate is yours, or found by trials (config/suites/minilm-l6_zoo.yaml).",
         "",
         "| method | adapter | merges | paper |",
         "|---|---|---|---|",

@@ -12,7 +12,7 @@ import wsa
 from wsa.errors import COMMAND, InputError
 from wsa.machine.estimates import Machine, summary
 from wsa.files import sha256_file, sha256_json
-from wsa.layout import Layout
+from wsa.layout import TRIALS, Layout
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
 from wsa.suite.settings import choose_suites, read_settings, shown_suites
@@ -76,6 +76,11 @@ WSA = " ".join(
 )
 SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
+)
+FAMILIES = (
+    f"--families {shlex.quote(','.join(SETTINGS.families))}"
+    if SETTINGS.families
+    else ""
 )
 # what the pages show: the question's own suite too, even where nothing of it is measured
 SHOWN = shown_suites(SETTINGS, [*COLLECTIONS, *CHOSEN])
@@ -148,7 +153,7 @@ def checked_of(wildcards):
 def trials_of_method(wildcards):
     suite = SUITES[wildcards.suite]
     names = trial_names(suite, wildcards.method)
-    trials = trials_of(suite)
+    trials = SUITES[suite.name + TRIALS]
     return [LAYOUT.run(trials.name, name, trials.seeds[0]).result for name in names]
 
 

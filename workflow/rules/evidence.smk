@@ -23,9 +23,10 @@ rule inference:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
+        families=FAMILIES,
         code=code_of_suite("inference"),
     shell:
-        "{params.wsa} inference {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
+        "{params.wsa} inference {wildcards.suite} --seeds {params.first} {params.families} 2>&1 | tee {log}"
 
 
 rule thresholds:
@@ -45,9 +46,10 @@ rule thresholds:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
+        families=FAMILIES,
         code=code_of_suite("thresholds"),
     shell:
-        "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
+        "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} {params.families} 2>&1 | tee {log}"
 
 
 rule aggregate:
@@ -68,10 +70,11 @@ rule aggregate:
     params:
         wsa=WSA,
         seeds=SEEDS,
+        families=FAMILIES,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
         code=code_hash("aggregate"),
     shell:
-        "{params.wsa} aggregate {wildcards.suite} {params.seeds} 2>&1 | tee {log}"
+        "{params.wsa} aggregate {wildcards.suite} {params.seeds} {params.families} 2>&1 | tee {log}"
 
 
 rule across:

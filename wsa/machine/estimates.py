@@ -14,7 +14,6 @@ import os
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -57,6 +56,7 @@ SST2 = DataSize(
 )
 
 READ = 5  # records of one method at most
+ENOUGH = 40  # of all methods together
 ANY = "another machine"
 
 
@@ -406,9 +406,12 @@ class _Measured:
 
 def _measured(suite: Suite, name: str, layout: Layout, machine: Machine) -> Iterator[_Measured]:
     """Runs of this method as it is configured now, on such a machine; `READ` of them at most."""
-    configuration = tuned(suite, layout).run_digest(name)
-    own = (files for method, _, files in runs_below(layout.suite(suite.name)) if method == name)
-    for run in islice(own, READ):
+    own = [files for method, _, files in runs_below(layout.suite(suite.name)) if method == name]
+    if not own:
+        return
+    alone = suite.model_copy(update={"methods": {name: suite.method(name)}})
+    configuration = tuned(alone, layout).run_digest(name)
+    for run in own[:READ]:
         # a record that is damaged or of another version tells nothing
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             training = json.loads(run.training.read_text(encoding="utf-8"))
@@ -433,11 +436,14 @@ def _measured_over_arithmetic(suite: Suite, layout: Layout, machine: Machine) ->
     """By what runs on this machine took longer than arithmetic says: the suite's, or another's."""
     for other in _suites_with_runs(suite, layout):
         ratios = []
-        for name in other.methods:
+        there = {method for method, _, _ in runs_below(layout.suite(other.name))}
+        for name in sorted(there & {*other.methods}):
             expected = _arithmetic(other, name, layout, machine).train_seconds
             for run in _measured(other, name, layout, machine):
                 if expected:
                     ratios.append(run.train_seconds / expected)
+            if len(ratios) >= ENOUGH:
+                break
         if ratios:
             return ratios
     return []

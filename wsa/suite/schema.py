@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, field_validator, model_validator
 
 from wsa.errors import InputError, did_you_mean
 from wsa.evidence.claims import Claim
@@ -475,6 +476,7 @@ class Suite(Strict):
     )
     claims: Many[Claim] = ()
     published: Many[Published] = ()
+    _rank_left_out: int = PrivateAttr(default=0)
 
     @field_validator("seeds")
     @classmethod
@@ -574,14 +576,45 @@ class Suite(Strict):
 
     @property
     def largest_rank(self) -> int:
-        """The rank one decomposition per matrix must have to serve all leading directions."""
+        """The rank one decomposition per matrix must have to serve all leading directions, also of
+        methods that `only` left out: the others' runs stay as they are.
+        """
         leading = [m for m in self.methods.values() if m.directions == "leading"]
-        return max((method.largest_rank for method in leading), default=0)
+        return max([self._rank_left_out, *(method.largest_rank for method in leading)])
 
     def factor_rank(self, method: str) -> int | Literal["all"] | None:
         """The rank of the decompositions that `method` starts from; None: of none."""
         directions = self.method(method).directions
         return {"leading": self.largest_rank, "spread": "all"}.get(directions)
+
+    def only(self, families: Sequence[str]) -> Suite:
+        """The methods of these families, and the controls; with the claims that are about them.
+
+        Raises:
+            InputError: no method is of such a family.
+        """
+        known = {method.family for method in self.methods.values() if method.family}
+        for family in families:
+            if family not in known:
+                raise InputError(
+                    f"suite '{self.name}' has no family '{family}'", key="families",
+                    value=list(families), remedy=did_you_mean(family, known),
+                )  # fmt: skip
+        methods = {
+            name: method
+            for name, method in self.methods.items()
+            if method.family in families or method.kind in ("majority", "head_only")
+        }
+        narrowed = self.model_copy(
+            update={
+                "methods": methods,
+                "baseline": self.baseline if self.baseline in methods else None,
+                "claims": tuple(c for c in self.claims if {*c.methods_named()} <= {*methods}),
+                "published": tuple(p for p in self.published if p.row is None or p.row in methods),
+            }
+        )
+        narrowed._rank_left_out = self.largest_rank
+        return narrowed
 
     def runs(self) -> list[tuple[str, int]]:
         """Every (method, seed) of the suite."""

@@ -10,6 +10,7 @@ machine has the same ones; and a few trials are spread evenly, whatever their nu
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -25,6 +26,7 @@ SCHEDULES = {"ADALORA": ("total_step", "tinit", "tfinal")}
 Values = Mapping[str, int | float]  # key of a method, such as adapter.lora_alpha → its value
 
 
+@functools.cache
 def points(trials: int) -> Float[np.ndarray, "trials dimensions"]:
     """The Hammersley set in the open unit cube: (i + ½) / n beside the Halton sequence.
 
