@@ -78,8 +78,8 @@ def _rows() -> Iterator[Row]:
     yield no(
         "LoRA+",
         "LORA+",
-        "is LoRA with another rate for B, and here a method's body has one rate",
-        "{peft_type: LORA}",
+        "is LoRA with another rate for B",
+        "{peft_type: LORA} beside learning_rate_ratio: 16",
     )
     yield no(
         "LoRA-FA",

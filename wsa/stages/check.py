@@ -52,8 +52,8 @@ BY_ANOTHER_NAME = {
         "{peft_type: VERA} trains no A",
     ),
     "LORAPLUS": (
-        "is LoRA with another rate for B, and here a method's body has one rate",
-        "{peft_type: LORA}",
+        "is LoRA with another rate for B",
+        "{peft_type: LORA} beside learning_rate_ratio: 16",
     ),
     "OLORA": ("is a start of LoRA", "{peft_type: LORA, init_lora_weights: olora}"),
     "PISSA": ("is a start of LoRA", "{peft_type: LORA, init_lora_weights: pissa}"),
