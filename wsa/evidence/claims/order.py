@@ -113,7 +113,7 @@ def _judge(
         said = f"There are no runs of {better} and {worse} with the same seed."
         return not_measured(said, **fields)
     gain = runs.headline.mean_difference(order.better, order.worse, seeds)
-    digits = 2 if metric.scale == 100 else 3
+    digits = metric.places
     unit = f" {metric.difference_unit}" if metric.difference_unit else ""
     fields |= {
         "estimate": gain,
