@@ -167,8 +167,10 @@ def _site(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.records.across import Across
     from wsa.records.record import read_record
     from wsa.suite.load import load_suites
+    from wsa.suite.settings import shown_suites
 
-    suites, collections = load_suites(args.suites, layout.config, _seeds(args))
+    names = shown_suites(args.suites, layout.config)
+    suites, collections = load_suites(names, layout.config, _seeds(args))
     made = [path for one in collections if (path := layout.across_json(one.name)).exists()]
     render(suites, layout, [read_record(path, Across) for path in made])
     print(f"open {layout.index_page}")
@@ -348,7 +350,7 @@ def _parser() -> argparse.ArgumentParser:
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")
     published = stage("publish", _publish, "copy a suite's records to published/", "suite")
-    published.add_argument("--published", type=Path, default=Path("published"), metavar="DIR")
+    published.add_argument("--published", type=Path, default=defaults.published, metavar="DIR")
     published.add_argument(
         "--allow-dirty", action="store_true", help="accept runs made with uncommitted changes"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -79,12 +79,20 @@ def runs_below(results: Path) -> list[tuple[str, int | None, RunFiles]]:
 
 @dataclass(frozen=True)
 class Layout:
-    """The three roots: configuration (read), resources (fetched), results and site (made)."""
+    """The roots: configuration and published results (read), resources (fetched), results and site
+    (made).
+    """
 
     config: Path = Path("config")
     resources: Path = Path("resources")
     results: Path = Path("results")
     site: Path = Path("site")
+    published: Path = Path("published")  # results that a repository carries
+
+    @property
+    def as_published(self) -> Layout:
+        """The same with the published results in place of one's own."""
+        return replace(self, results=self.published)
 
     # --- what people write ---
     def suite_file(self, suite: str) -> Path:

@@ -15,7 +15,7 @@ from wsa.files import sha256_file, sha256_json
 from wsa.layout import Layout
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
-from wsa.suite.settings import choose_suites, read_settings, shown_suites
+from wsa.suite.settings import choose_suites, read_settings
 
 # a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
 os.environ[WORKFLOW] = str(os.getpid())
@@ -73,8 +73,6 @@ WSA = " ".join(
 SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
 )
-# what the pages show: the question's own suite too, even where nothing of it is measured
-SHOWN = shown_suites(SETTINGS, [*COLLECTIONS, *SUITES])
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
 
 

@@ -26,7 +26,7 @@ rule site:
     params:
         wsa=WSA,
         seeds=SEEDS,
-        names=SHOWN,
+        names=[*COLLECTIONS, *SUITES],
         suites=[digest(suite) for suite in SUITES.values()],
         code=code_hash("site"),
         templates=template_hash(),

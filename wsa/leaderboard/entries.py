@@ -10,7 +10,7 @@ from wsa.leaderboard.measures import gain
 from wsa.leaderboard.plots.parts.pictures import Mark
 from wsa.leaderboard.results import RunView, SuiteResults
 from wsa.records.evidence import Estimate, MethodRow
-from wsa.records.predictions import STATE_WORDS
+from wsa.records.predictions import STATE_WORDS as STATES
 from wsa.suite.schema import Method, Suite
 from wsa.task import METRICS, Metric
 
@@ -52,7 +52,7 @@ class Entry:
     @property
     def state_label(self) -> str:
         """The state in words; empty for a method that has only one."""
-        return STATE_WORDS[self.state] if self.method.gated else ""
+        return STATES[self.state] if self.method.gated else ""
 
     @property
     def family(self) -> str:

@@ -22,7 +22,7 @@ def signed(value: float | None, places: int = 2) -> str:
 
 
 def count(value: float | None) -> str:
-    """A number of parameters: 1.27 M, 592 k, 87.
+    """A number of parameters in a sentence or on an axis: 1.27 M, 592 k, 87.
 
     >>> count(1_270_000), count(592_130), count(87)
     ('1.27\\xa0M', '592\\xa0k', '87')
@@ -33,6 +33,15 @@ def count(value: float | None) -> str:
         if value >= size:
             return f"{value / size:.3g}\u00a0{unit}"
     return f"{value:.0f}"
+
+
+def parameters(value: float | None) -> str:
+    """A number of parameters in a table, rounded to a whole one.
+
+    >>> parameters(251399.67)
+    '251,400'
+    """
+    return DASH if value is None else f"{value:,.0f}"
 
 
 def seconds(value: float | None) -> str:
@@ -142,7 +151,7 @@ def linked(text: object) -> Markup:
 
 
 FILTERS = {
-    "decimals": decimals, "signed": signed, "count": count, "seconds": seconds, "memory": memory,
+    "decimals": decimals, "signed": signed, "count": count, "parameters": parameters, "seconds": seconds, "memory": memory,
     "rate": rate, "date": date, "plain": plain, "printable": printable,
     "latex": latex, "whole": whole, "linked": linked,
 }  # fmt: skip

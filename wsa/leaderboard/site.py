@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,9 @@ from wsa import evidence
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import formats, measures
+from wsa.leaderboard.changes import changes
 from wsa.leaderboard.downloads import write_downloads
+from wsa.leaderboard.headline import asked, leading
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
 from wsa.leaderboard.pages.front import front_context
@@ -22,7 +23,9 @@ from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
+from wsa.leaderboard.plots.hero import hero
 from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
@@ -67,7 +70,7 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
     for collection in site.collections:
         with atomic_folder(layout.suite_page(collection.name).parent) as folder:
             site.write_collection(collection, folder)
-    site.write_front(layout.site)
+    site.write_front(layout)
 
 
 class _Site:
@@ -85,8 +88,9 @@ class _Site:
         )
         self.templates.filters |= formats.FILTERS | measures.FILTERS
         self.templates.globals |= {
-            "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
-            "shown": views, "together": collections, "metrics": METRICS,
+            "site_name": SITE_NAME, "question": QUESTION, "project": project(),
+            "shown": views, "together": collections, "metrics": METRICS, "asked": asked(views),
+            "card": "",
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -98,11 +102,15 @@ class _Site:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.fill(template, root, here, **context), encoding="utf-8")
 
-    def write_front(self, folder: Path) -> None:
+    def write_front(self, layout: Layout) -> None:
         text = self.fill("reading.html", "", "reading", calibration=_calibration())
-        write_text(folder / "reading.html", text)
-        text = self.fill("index.html", "", "front", **front_context(self.views, self.collections))
-        write_text(folder / "index.html", text)
+        write_text(layout.site / "reading.html", text)
+        first = leading(self.views)
+        context = front_context(
+            self.views, self.collections, QUESTION, hero(first) if first else [],
+            changes(self.views, layout.as_published),
+        )  # fmt: skip
+        write_text(layout.index_page, self.fill("index.html", "", "front", **context))
 
     def write_collection(self, collection: CollectionView, folder: Path) -> None:
         context = across_context(collection, across_pictures(collection))
@@ -131,10 +139,3 @@ def _calibration() -> Calibration | None:
     """The engine's published calibration, where it was measured."""
     path = Path(evidence.__file__).parent / "calibration.json"
     return read_record(path, Calibration) if path.exists() else None
-
-
-def _version() -> str:
-    try:
-        return version("weighted-spectral-adapter")
-    except PackageNotFoundError:  # run from a source tree
-        return "from source"

@@ -8,12 +8,11 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, TypeVar
 
-from wsa.leaderboard.entries import Entry, Further, entries_of
+from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
 from wsa.leaderboard.plots.parts.pictures import Mark, of_suite
 from wsa.leaderboard.results import Difference, RunView, SuiteResults
-from wsa.records.evidence import Finding, Judgement
-from wsa.records.predictions import STATE_WORDS
+from wsa.records.evidence import Finding, Judgement, PairComparison
 from wsa.suite.schema import Claim, Method, Suite
 from wsa.task import Metric, Task
 
@@ -47,7 +46,7 @@ class Judged:
 
     @property
     def state(self) -> str:
-        return STATE_WORDS[self.judgement.state] if self.judgement and self.judgement.state else ""
+        return STATES[self.judgement.state] if self.judgement and self.judgement.state else ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +153,10 @@ class SuiteView:
                 ]
             )  # fmt: skip
         return claims
+
+    def sides(self, pair: PairComparison) -> tuple[str, str]:
+        """The titles of the two methods of a comparison."""
+        return self.suite.method(pair.method_a).title, self.suite.method(pair.method_b).title
 
     @property
     def verdicts(self) -> list[tuple[str, int]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from wsa.leaderboard.entries import STATES
 from wsa.leaderboard.plots.parts import svg
 from wsa.leaderboard.plots.parts.pictures import Mark
-from wsa.records.predictions import STATE_WORDS
 from wsa.task import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class CollectionView:
     def state_label(self, method: AcrossMethod) -> str:
         """The state in words; empty where no task has the method in another."""
         states = {cell.state for cell in self.record.cells if cell.method == method.method}
-        return STATE_WORDS[method.state] if states != {"unpruned"} else ""
+        return STATES[method.state] if states != {"unpruned"} else ""
 
     def page_of(self, method: str, suite: str) -> bool:
         """Whether this site has a page of the method in a suite."""
@@ -80,7 +80,7 @@ class CollectionView:
         return self.record.orders
 
     def order_state(self, order: AcrossOrder) -> str:
-        return STATE_WORDS.get(order.state, order.state)
+        return STATES.get(order.state, order.state)
 
 
 def across_context(collection: CollectionView, sections: Sequence[object]) -> dict[str, object]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from wsa.errors import remake
 from wsa.layout import Layout
+from wsa.leaderboard.entries import STATES
 from wsa.leaderboard.formats import date, repeats
 from wsa.leaderboard.pages.method import configuration_of
 from wsa.leaderboard.plots import Section
 from wsa.leaderboard.results import RunView, place
-from wsa.records.predictions import STATE_WORDS
 
 if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
@@ -56,7 +56,7 @@ def run_context(view: SuiteView, run: RunView, sections: Sequence[Section]) -> d
         "run": run,
         "method": view.suite.methods[run.method],
         "siblings": view.results.runs[run.method],
-        "states": STATE_WORDS,
+        "states": STATES,
         "command": remake(files.training.as_posix()),
         "sections": sections,
         "labels": view.suite.data.labels,
