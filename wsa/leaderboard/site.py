@@ -22,6 +22,7 @@ from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
+from wsa.leaderboard.plots.hero import hero_image
 from wsa.leaderboard.plots.parts.pictures import marks_of
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
@@ -110,6 +111,9 @@ class _Site:
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         name, pictures = view.suite.name, suite_pictures(view)
+        if image := hero_image(view):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / view.results.layout.hero(name).name).write_bytes(image)
         downloads = write_downloads(view, folder / "downloads", self.templates)
         self.page(
             folder / "index.html", "suite.html", "../", name, downloads=downloads,
