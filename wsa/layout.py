@@ -186,6 +186,10 @@ class Layout:
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"
 
+    def hero(self, suite: str) -> Path:
+        """The picture of a suite that links to it are shown with, a PNG of 1200 × 630 pixels."""
+        return self.suite_page(suite).parent / "hero.png"
+
     def downloads(self, suite: str) -> Path:
         """Copies of the tables and records that the pages of a suite show."""
         return self.suite_page(suite).parent / "downloads"

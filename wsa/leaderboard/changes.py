@@ -30,10 +30,8 @@ def changes(views: list[SuiteView], published: Layout) -> list[Changed]:
     """The measured suites that are not shown as they were published, in their order."""
     found = []
     for view in views:
-        if (
-            not view.measured
-            or published.results.resolve() == view.results.layout.results.resolve()
-        ):
+        shown = view.results.layout.results
+        if not view.measured or published.results.resolve() == shown.resolve():
             continue
         if lines := _lines(view, published):
             found.append(Changed(view, tuple(lines)))
@@ -88,9 +86,11 @@ def _titled(view: SuiteView, row: Row) -> str:
 def _verdicts(before: Claims, now: Claims) -> list[str]:
     """Verdicts that are others now, of claims that were judged both times."""
     old = {(c.claim.id, j.state): j.verdict for c in before.claims for j in c.judgements}
-    return [
-        f"“{c.claim.sentence}”{f' ({STATE_WORDS[j.state]})' if j.state else ''}: {was} → {j.verdict}"
-        for c in now.claims
-        for j in c.judgements
-        if (was := old.get((c.claim.id, j.state))) and was != j.verdict
-    ]
+    lines = []
+    for judged in now.claims:
+        for one in judged.judgements:
+            was = old.get((judged.claim.id, one.state))
+            if was and was != one.verdict:
+                state = f" ({STATE_WORDS[one.state]})" if one.state else ""
+                lines.append(f"“{judged.claim.sentence}”{state}: {was} → {one.verdict}")
+    return lines

@@ -151,7 +151,7 @@ def linked(text: object) -> Markup:
 
 
 FILTERS = {
-    "decimals": decimals, "signed": signed, "count": count, "parameters": parameters, "seconds": seconds, "memory": memory,
-    "rate": rate, "date": date, "plain": plain, "printable": printable,
-    "latex": latex, "whole": whole, "linked": linked,
+    "decimals": decimals, "signed": signed, "count": count, "parameters": parameters,
+    "seconds": seconds, "memory": memory, "rate": rate, "date": date, "plain": plain,
+    "printable": printable, "latex": latex, "whole": whole, "linked": linked,
 }  # fmt: skip

@@ -118,21 +118,15 @@ def _pruned(view: SuiteView, name: str) -> str:
     """What pruning does to one method, and why where the records know it."""
     before, after = view.entry(name, "unpruned"), view.entry(name, "pruned")
     ranks = [run.result.rank for run in after.runs if run.result.rank]
-    title, left, initial = (
-        short(view.suite, name),
-        after.effective_rank,
-        view.suite.method(name).rank,
-    )
-    cause = ""
+    title, initial = short(view.suite, name), view.suite.method(name).rank
+    left, effect = after.effective_rank, _effect(before, after)
+    why = unreachable(view.suite.method(name), ranks) if ranks and left in (0, initial) else ""
+    cause = f", because {why}," if why else ""
     if not left:
-        said = f"removes every direction of {title}"
-    elif left == initial:
-        said = f"removes no direction of {title}"
-    else:
-        said = f"leaves {title} {decimals(left)} of {initial} directions"
-    if left in (0, initial) and ranks and (why := unreachable(view.suite.method(name), ranks)):
-        cause = f": {why}"
-    return f"pruning {said} and {_effect(before, after)}{cause}."
+        return f"pruning removes every direction of {title}{cause} and {effect}."
+    if left == initial:
+        return f"pruning removes no direction of {title}{cause} and {effect}."
+    return f"{title} keeps {decimals(left)} of {initial} directions, and pruning {effect}."
 
 
 def _effect(before: Entry, after: Entry) -> str:
@@ -155,9 +149,10 @@ def short(suite: Suite, name: str) -> str:
 
 
 def _size(view: SuiteView) -> str:
-    """The size of the model, as its runs counted it."""
-    runs = view.results.all_runs
-    return f" ({count(runs[0].result.parameters.total)} parameters)" if runs else ""
+    """The size of the model, as its smallest run counted it."""
+    totals = [run.result.parameters.total for run in view.results.all_runs]
+    counted = [total for total in totals if total]  # a control without a model has none
+    return f" ({count(min(counted))} parameters)" if counted else ""
 
 
 def _within(title: str) -> str:

@@ -23,7 +23,7 @@ from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
-from wsa.leaderboard.plots.hero import hero
+from wsa.leaderboard.plots.hero import hero, hero_image
 from wsa.leaderboard.plots.parts.pictures import marks_of
 from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
@@ -79,6 +79,7 @@ class _Site:
     def __init__(self, views: Sequence[SuiteView], collections: Sequence[CollectionView]) -> None:
         self.views = views
         self.collections = collections
+        self.cards: dict[str, str] = {}  # where a page stands → the picture that links to it show
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -90,12 +91,14 @@ class _Site:
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "project": project(),
             "shown": views, "together": collections, "metrics": METRICS, "asked": asked(views),
-            "card": "",
+
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
         """The text of a page from which `root` leads up to the site."""
-        return self.templates.get_template(template).render(root=root, here=here, **context)
+        card = self.cards.get(here, "")
+        found = self.templates.get_template(template)
+        return found.render(root=root, here=here, card=card, **context)
 
     def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
         """Fill `template` and write it to `path`, inside a folder that is not yet in its place."""
@@ -106,6 +109,8 @@ class _Site:
         text = self.fill("reading.html", "", "reading", calibration=_calibration())
         write_text(layout.site / "reading.html", text)
         first = leading(self.views)
+        if first and first.suite.name in self.cards:
+            self.cards["front"] = self.cards[first.suite.name]
         context = front_context(
             self.views, self.collections, QUESTION, hero(first) if first else [],
             changes(self.views, layout.as_published),
@@ -118,6 +123,11 @@ class _Site:
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         name, pictures = view.suite.name, suite_pictures(view)
+        if image := hero_image(view):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = view.results.layout.hero(name)
+            (folder / path.name).write_bytes(image)
+            self.cards[name] = path.relative_to(view.results.layout.site).as_posix()
         downloads = write_downloads(view, folder / "downloads", self.templates)
         self.page(
             folder / "index.html", "suite.html", "../", name, downloads=downloads,

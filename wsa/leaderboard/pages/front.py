@@ -31,13 +31,11 @@ def front_context(
         changed: what is not as it was published.
     """
     first = leading(views)
-    measured = [view for view in views if view.entries]
+    measured = sorted((view for view in views if view.entries), key=lambda view: view is not first)
     return {
         "headline": headline(views, question),
         "pictures": pictures,
-        "boards": [
-            (view, board_of(view)) for view in sorted(measured, key=lambda v: v is not first)
-        ],
+        "boards": [(view, board_of(view)) for view in measured],
         "judged": [view for view in views if view.claims and view.measured],
         "collections": collections,
         "gaps": [gap for view in views for gap in gaps_of(view)],

@@ -111,8 +111,8 @@ def _label(bar: Bar) -> str:
 def difference_bar(found: Difference, metric: Metric, label: str, note: str = "") -> Bar:
     """A difference in the colour of what it means: better, worse, or not told from none."""
     better = gain(found.points, metric) > 0
-    colour = svg.INK if not found.clear else svg.GOOD if better else svg.BAD
-    mark = Mark(label, colour, "ink")
+    variable = "ink" if not found.clear else "supported" if better else "contradicted"
+    mark = Mark(label, variable)
     return Bar(mark, note, found.points, found.low, found.high, hollow=not found.clear)
 
 

@@ -57,6 +57,11 @@ _SETTINGS = {
 }
 
 
+def stand_in(variable: str) -> str:
+    """The stand-in for a variable of the stylesheet."""
+    return next(colour for colour, name in _VARIABLES.items() if name == variable)
+
+
 def series(index: int) -> str:
     """The stand-in for the colour of the `index`-th method."""
     return f"#0001{index % SERIES:02x}"

@@ -1,0 +1,153 @@
+"""Words beside marks, placed so that nothing lies over anything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from wsa.leaderboard.plots.parts.canvas import SIZE, Canvas, Point, text_width
+
+LINE = 15.5  # pixels from one base line to the next
+RINGS = (10, 20, 34, 52, 74, 100, 130, 165)  # pixels from a mark to its label
+FAR = 26.0  # pixels: a label further from its mark is tied to it by a line
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle, by its left, upper, right and lower side."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def shared(self, other: Box) -> float:
+        """The area that both have, in square pixels."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return across * down if across > 0 and down > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Label:
+    """Lines of words for a mark at (x, y); the first line is bold and in `colour`."""
+
+    x: float
+    y: float
+    lines: Sequence[str]
+    colour: str
+
+    @property
+    def width(self) -> float:
+        return max(text_width(line, bold=i == 0) for i, line in enumerate(self.lines))
+
+    @property
+    def height(self) -> float:
+        return LINE * len(self.lines)
+
+
+def around(x: float, y: float, radius: float = 7.0) -> Box:
+    """What a mark covers."""
+    return Box(x - radius, y - radius, x + radius, y + radius)
+
+
+def along(start: Point, end: Point, room: float = 2.0) -> list[Box]:
+    """What a straight line covers, in pieces."""
+    pieces = max(1, math.ceil(math.dist(start, end) / 6))
+    found = []
+    for i in range(pieces):
+        a, b = ([s + (e - s) * j / pieces for s, e in zip(start, end, strict=True)]
+                for j in (i, i + 1))  # fmt: skip
+        found.append(
+            Box(min(a[0], b[0]) - room, min(a[1], b[1]) - room,
+                max(a[0], b[0]) + room, max(a[1], b[1]) + room)
+        )  # fmt: skip
+    return found
+
+
+def place(labels: Sequence[Label], taken: Iterable[Box], within: Box) -> list[Box]:
+    """Where each label goes: near its mark, off all that is `taken`, off the others, `within`."""
+    taken = list(taken)
+    found: list[Box | None] = [None] * len(labels)
+    # those with the least room around them first; a second round makes use of what others left
+    crowd = [_crowd(label, labels) for label in labels]
+    order = sorted(range(len(labels)), key=lambda i: (-crowd[i], i))
+    for _ in range(2):
+        for i in order:
+            others = [box for j, box in enumerate(found) if box is not None and j != i]
+            found[i] = _best(labels[i], taken, others, within)
+    return [box for box in found if box is not None]
+
+
+def _crowd(label: Label, labels: Sequence[Label]) -> int:
+    return sum(math.hypot(label.x - o.x, label.y - o.y) < 90 for o in labels)
+
+
+def _best(label: Label, taken: Sequence[Box], others: Sequence[Box], within: Box) -> Box:
+    """The cheapest of the places in rings around the mark, looked at from the inside."""
+    w, h = label.width, label.height
+    found, least = None, math.inf
+    for gap in RINGS:
+        if least <= 0.6 * gap:  # no place so far off can be cheaper
+            break
+        for turn in range(16):
+            angle = 2 * math.pi * turn / 16
+            x = label.x + math.cos(angle) * (gap + w / 2)
+            y = label.y + math.sin(angle) * (gap + h / 2)
+            box = Box(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+            cost = _cost(box, label, taken, others, within, least)
+            if cost < least:
+                found, least = box, cost
+    return found
+
+
+def _cost(
+    box: Box, label: Label, taken: Sequence[Box], others: Sequence[Box], within: Box, least: float
+) -> float:
+    """What is bad about a place; more than `least` need not be exact."""
+    area = (box.right - box.left) * (box.bottom - box.top)
+    cost = 40 * (area - box.shared(within)) + _gap(label, box)
+    cost += 12 * sum(map(box.shared, others))
+    if cost >= least:
+        return cost
+    cost += 6 * sum(map(box.shared, taken))
+    tie = tied(label, box)
+    if tie:  # a line through another label reads as that label's
+        cost += 30 * sum(b.shared(o) for b in along(*tie, room=1) for o in others)
+    return cost
+
+
+def _gap(label: Label, box: Box) -> float:
+    """From the mark to the nearest point of the label; sideways is read more easily."""
+    dx = max(box.left - label.x, 0, label.x - box.right)
+    dy = max(box.top - label.y, 0, label.y - box.bottom)
+    return math.hypot(dx, dy) + (3 if dx == 0 else 0)
+
+
+def tied(label: Label, box: Box) -> tuple[Point, Point] | None:
+    """The line from a mark to its label, where that lies far off."""
+    if _gap(label, box) < FAR:
+        return None
+    x = min(max(label.x, box.left), box.right)
+    y = min(max(label.y, box.top + 3), box.bottom - 3)
+    far = math.dist((label.x, label.y), (x, y))
+    start = [m + (e - m) * 8 / far for m, e in ((label.x, x), (label.y, y))]
+    return (start[0], start[1]), (x, y)
+
+
+def write(canvas: Canvas, labels: Sequence[Label], boxes: Sequence[Box]) -> None:
+    """The labels where `place` put them."""
+    for label, box in zip(labels, boxes, strict=True):
+        if tie := tied(label, box):
+            canvas.line(tie, label.colour, 1, opacity=0.7)
+        left_of = box.right <= label.x
+        x = box.right if left_of else box.left
+        if not left_of and box.left < label.x < box.right:
+            x = (box.left + box.right) / 2
+        anchor = "end" if left_of else "start" if box.left >= label.x else "middle"
+        for i, line in enumerate(label.lines):
+            canvas.text(
+                x, box.top + LINE * i + SIZE - 0.5, line, label.colour if i == 0 else "muted",
+                anchor=anchor, bold=i == 0, halo=True,
+            )  # fmt: skip
