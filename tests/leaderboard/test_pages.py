@@ -318,7 +318,7 @@ def test_differences_from_the_baseline(readings):
         points = signed(mean("other", state) - mean("wsa", state))
         assert shown[1] == points + " to ".join(interval)
     ranks = [r["rank"]["effective_mean"] for r in results("other")]
-    assert row[5] == f"{sum(ranks) / 3:.1f}" and row[6] == "Gate. Read otherwise."
+    assert row[5] == f"{sum(ranks) / 3:.2f}" and row[6] == "Gate. Read otherwise."
     pair = pairs["lora", "unpruned", "wsa", "unpruned"]
     low, high = (signed(float(pair[f"interval_{end}"])) for end in ("low", "high"))
     assert rows["LoRA r=8"][2].endswith(f"{low} to {high}")
