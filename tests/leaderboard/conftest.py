@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from tests.helpers.results import make_results, make_suite
 from tests.leaderboard import across
+from tests.leaderboard.accessibility import axe_source
 from tests.leaderboard.tasks import ACCURACY as BY_METHOD
 from tests.leaderboard.tasks import CLASSES, Made, make
 from wsa.evidence.aggregate import aggregate
@@ -134,6 +135,11 @@ def numbers(tmp_path_factory) -> Made:
 def together(tmp_path_factory) -> Layout:
     """Several tasks together; one of the two suites that the site shows is among them."""
     return across.make(tmp_path_factory.mktemp("together"))
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    return axe_source()
 
 
 @pytest.fixture(scope="session")
