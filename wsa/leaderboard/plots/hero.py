@@ -191,13 +191,12 @@ def _named(arrows: Sequence[Arrow]) -> int:
 
 
 def _label(one: Arrow, x: float, y: float, view: SuiteView) -> labels.Label:
-    name, rank, number = one.mark.label.partition(", rank ")
+    name, rank = labels.named(one.mark.label)
     digits = max(places(view.metric) - 1, 1)
     values = " → ".join(decimals(entry.mean, digits) for entry in one.states)
     unit = "\u00a0%" if view.metric.unit == "%" else ""
-    second = values + unit + (rank + number if number.isdecimal() else "")
-    name = name if number.isdecimal() else one.mark.label
-    return labels.Label(x, y, [shorten(name, 28), second], one.mark.variable)
+    second = ", ".join(filter(None, [values + unit, rank]))
+    return labels.Label(x, y, [name, second], one.mark.variable)
 
 
 def _tip(view: SuiteView, one: Arrow) -> str:

@@ -23,7 +23,7 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         low, high = self.warp(self.low), self.warp(self.high)
-        share = (self.warp(value) - low) / (high - low) if high > low else 0.5
+        share = (self.warp(value) - low) / (high - low) if high != low else 0.5
         return self.start + share * (self.end - self.start)
 
 

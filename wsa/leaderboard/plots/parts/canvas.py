@@ -16,7 +16,7 @@ from markupsafe import Markup
 Point = tuple[float, float]
 
 SIZE = 12.5  # of words, in pixels
-NARROW = 400  # a picture up to this width is read on a phone as it is
+NARROW = 360  # pixels, of a picture that is read on a phone as it is
 
 # How the markers look, in a box of 10 × 10; their names are matplotlib's.
 SHAPES = {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wsa.leaderboard.plots.parts.canvas import SIZE, Canvas, Point, text_width
+from wsa.leaderboard.plots.parts.pictures import shorten
 
 LINE = 15.5  # pixels from one base line to the next
 RINGS = (10, 20, 34, 52, 74, 100, 130, 165)  # pixels from a mark to its label
@@ -45,6 +46,18 @@ class Label:
     @property
     def height(self) -> float:
         return LINE * len(self.lines)
+
+
+def named(title: str, most: int = 28) -> tuple[str, str]:
+    """A method's name, at most `most` letters of it, and its rank where the title ends with it.
+
+    >>> named("LoRA, rank 8"), named("WSA, constant learning rate")
+    (('LoRA', 'rank 8'), ('WSA, constant learning rate', ''))
+    """
+    name, comma, number = title.rpartition(", rank ")
+    if comma and number.isdecimal():
+        return shorten(name, most), f"rank {number}"
+    return shorten(title, most), ""
 
 
 def around(x: float, y: float, radius: float = 7.0) -> Box:
