@@ -46,27 +46,25 @@
   const costs = document.getElementById("pictures-costs");
   if (costs) choose(costs);
 
-  // the words of a mark, beside the pointer; they are the mark's <title>, and stand in the table
+  // what a mark stands for, beside the pointer: its rows of the table behind the picture
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
   document.body.append(tip);
-  const words = new WeakMap();
-  const marked = (target) => {
-    const group = target.closest?.("figure svg g");
-    if (!group) return null;
-    const title = group.querySelector(":scope > title");
-    if (title) { // else the browser would say it a second time
-      words.set(group, title.textContent);
-      title.remove();
-    }
-    return words.has(group) ? group : null;
+  const words = (group) => {
+    const table = group.closest("figure").querySelector("table");
+    const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+    return group.dataset.row.split(" ").map((index) => {
+      const cells = [...table.tBodies[0].rows[index].cells].map((cell) => cell.textContent.trim());
+      return cells.map((cell, i) => (!cell || cell === "–" ? "" : i && heads[i] ? `${heads[i]}: ${cell}` : cell))
+        .filter(Boolean).join("\n");
+    }).join("\n\n");
   };
   const follow = (event) => {
-    const group = marked(event.target);
+    const group = event.target.closest?.("figure svg g[data-row]");
     tip.hidden = !group;
     if (!group) return;
-    tip.textContent = words.get(group);
+    tip.textContent = words(group);
     const room = document.documentElement;
     const x = Math.min(event.clientX + 14, room.clientWidth - tip.offsetWidth - 8);
     const y = event.clientY + 18 + tip.offsetHeight > room.clientHeight

@@ -174,9 +174,9 @@ def _drawing(
     for members in _families(points):
         line = [spots[i] for i in members]
         canvas.line(line, points[members[0]].entry.mark.variable, 0.9, opacity=0.5)
-    for point, (px, py) in zip(points, spots, strict=True):
+    for row, (point, (px, py)) in enumerate(zip(points, spots, strict=True)):
         entry, colour = point.entry, point.entry.mark.variable
-        with canvas.group(_tip(point, view, axis, words)):
+        with canvas.group(row):
             taken += whisker(area, px, entry.low, entry.high, colour, places(metric))
             if point.low is not None and point.high is not None:
                 low, high = max(point.low, x[0]), min(point.high, x[1])
@@ -209,18 +209,6 @@ def _steps(canvas: Canvas, spots: Sequence[labels.Point]) -> list[labels.Box]:
 def _label(entry: Entry, x: float, y: float) -> labels.Label:
     lines = [line for line in labels.named(entry.method.title) if line]
     return labels.Label(x, y, lines, entry.mark.variable)
-
-
-def _tip(point: Point, view: SuiteView, axis: str, words: Callable[[float], str]) -> str:
-    entry, digits = point.entry, places(view.metric)
-    value = f"{axis_of(view.metric)}: {decimals(entry.mean, digits)}"
-    if entry.low is not None:
-        value += f" ({decimals(entry.low, digits)} to {decimals(entry.high, digits)})"
-    cost = f"{axis}: {words(point.cost)}"
-    if point.low is not None and point.high is not None:
-        cost += f" ({words(point.low)} to {words(point.high)})"
-    name = entry.method.title + (f", {entry.state_label}" if entry.state_label else "")
-    return "\n".join([f"{name}, n = {entry.n}", value, cost])
 
 
 def _families(points: Sequence[Point]) -> list[list[int]]:

@@ -107,7 +107,7 @@ def _rows(
             canvas.text(x, first + 16 * number, words, anchor=anchor, halo=not beside)
         value = decimals(bar.centre, digits)
         canvas.text(width - 2, first, value, "muted", anchor="end", halo=not beside)
-        with canvas.group(tip=_tip(bar, digits)):
+        with canvas.group(i):
             _bar(area, bar, y, limits, digits)
     if zero:
         canvas.line([(area.x(0), area.top), (area.x(0), area.bottom)], "ink")
@@ -155,13 +155,6 @@ def _wrapped(words: str, limit: int) -> list[str]:
     if len(words) <= limit or not minus:
         return [shorten(words, limit)]
     return [shorten(own, limit), shorten(f"− {other}", limit)]
-
-
-def _tip(bar: Bar, digits: int) -> str:
-    words = f"{_label(bar)}: {decimals(bar.centre, digits)}"
-    if bar.low is not None:
-        words += f" ({decimals(bar.low, digits)} to {decimals(bar.high, digits)})"
-    return words
 
 
 def difference_bar(found: Difference, label: str, note: str = "") -> Bar:

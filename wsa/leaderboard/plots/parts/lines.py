@@ -65,7 +65,7 @@ def _lines(
     wanted = [area.y(float(y[-1])) for _, _, y in ordered]
     for (line, x, y), place in zip(ordered, spread(wanted, LINE, area.bottom), strict=True):
         points = [(area.x(a), area.y(b)) for a, b in zip(x, y, strict=True)]
-        with area.canvas.group(line.mark.label, line.group):
+        with area.canvas.group(kind=line.group):
             area.canvas.line(points, line.mark.variable, 1.7)
             area.canvas.text(
                 area.right + 6, place + 4, shorten(line.mark.short, limit), line.mark.variable
@@ -85,7 +85,7 @@ def spread(wanted: Sequence[float], gap: float, last: float) -> list[float]:
     return places
 
 
-def thin(x: np.ndarray, y: np.ndarray, limit: int = 60) -> tuple[np.ndarray, np.ndarray]:
+def thin(x: np.ndarray, y: np.ndarray, limit: int = 40) -> tuple[np.ndarray, np.ndarray]:
     """At most `limit` points: means of neighbouring ones, the first and the last kept."""
     keep = np.isfinite(y)
     x, y = x[keep], y[keep]

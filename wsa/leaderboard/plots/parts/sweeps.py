@@ -82,10 +82,9 @@ def _sweep(
         canvas.text(x, area.top - 8, f"τ = {value:g}", size=11, anchor="middle", halo=True)
     for line in lines:
         points = [(area.x(x), area.y(y)) for x, y in zip(line.x, line.y, strict=True)]
-        with canvas.group(line.mark.label):
-            canvas.line(points, line.mark.variable, 1.4)
-            for x, y in points:
-                canvas.mark(line.mark.marker, x, y, line.mark.variable, size=7)
+        canvas.line(points, line.mark.variable, 1.4)
+        for x, y in points:
+            canvas.mark(line.mark.marker, x, y, line.mark.variable, size=7)
     image = canvas.svg(f"{title}. {caption}")
     values = [dict(zip(line.x, line.y, strict=True)) for line in lines]
     rows = [[f"{x:g}", *(decimals(value.get(x), digits) for value in values)] for x in tried]
