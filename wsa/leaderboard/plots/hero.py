@@ -110,10 +110,11 @@ def _drawing(
     if far:
         _beside(area, far, width - 6 - lane / 2)
     spots = _spots(area, arrows, far, width - 6 - lane / 2)
-    wanted = []
+    wanted: list[labels.Label] = []
+    rows = 0
     for one in arrows:
         colour = one.mark.variable
-        with canvas.group(tip=_tip(view, one)):
+        with canvas.group(*range(rows, rows + len(one.states))):
             for entry in one.states:
                 x, y = spots[entry.name, entry.state]
                 dim = 1.0 if entry.headline else 0.55
@@ -126,6 +127,7 @@ def _drawing(
             for entry in one.states:
                 x, y = spots[entry.name, entry.state]
                 canvas.mark(one.mark.marker, x, y, colour, hollow=not entry.headline)
+        rows += len(one.states)
         wanted.append(_label(one, *spots[one.end.name, one.end.state], view))
     shown = wanted[: _named(arrows)]
     within = labels.Box(area.left + 3, area.top - 2, width - 3, area.bottom - 3)
@@ -191,29 +193,12 @@ def _named(arrows: Sequence[Arrow]) -> int:
 
 
 def _label(one: Arrow, x: float, y: float, view: SuiteView) -> labels.Label:
-    name, rank, number = one.mark.label.partition(", rank ")
+    name, rank = labels.named(one.mark.label)
     digits = max(places(view.metric) - 1, 1)
     values = " → ".join(decimals(entry.mean, digits) for entry in one.states)
     unit = "\u00a0%" if view.metric.unit == "%" else ""
-    second = values + unit + (rank + number if number.isdecimal() else "")
-    name = name if number.isdecimal() else one.mark.label
-    return labels.Label(x, y, [shorten(name, 28), second], one.mark.variable)
-
-
-def _tip(view: SuiteView, one: Arrow) -> str:
-    lines = [one.mark.label]
-    for entry in one.states:
-        state = f"{entry.state_label}: " if entry.state_label else ""
-        lines.append(f"{state}{_value(view, entry)}, {count(entry.kept)} parameters")
-    return "\n".join(lines)
-
-
-def _value(view: SuiteView, entry: Entry) -> str:
-    digits, unit = places(view.metric), "\u00a0%" if view.metric.unit == "%" else ""
-    interval = ""
-    if entry.low is not None:
-        interval = f" ({decimals(entry.low, digits)} to {decimals(entry.high, digits)})"
-    return f"{decimals(entry.mean, digits)}{unit}{interval}, n = {entry.n}"
+    second = ", ".join(filter(None, [values + unit, rank]))
+    return labels.Label(x, y, [name, second], one.mark.variable)
 
 
 def _in_words(view: SuiteView, arrows: Sequence[Arrow]) -> str:

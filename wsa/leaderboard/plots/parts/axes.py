@@ -23,7 +23,7 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         low, high = self.warp(self.low), self.warp(self.high)
-        share = (self.warp(value) - low) / (high - low) if high > low else 0.5
+        share = (self.warp(value) - low) / (high - low) if high != low else 0.5
         return self.start + share * (self.end - self.start)
 
 
@@ -55,11 +55,11 @@ class Frame:
         """The horizontal axis: `ticks` and a title below."""
         canvas, last = self.canvas, -math.inf
         canvas.line([(self.left, self.bottom), (self.right, self.bottom)], "rule")
+        if grid:
+            for value, _ in ticks:
+                canvas.line([(self.x(value), self.top), (self.x(value), self.bottom)], "rule")
         for value, words in ticks:
-            x = self.x(value)
-            if grid:
-                canvas.line([(x, self.top), (x, self.bottom)], "rule")
-            half = text_width(words) / 2
+            x, half = self.x(value), text_width(words) / 2
             if x - half < last + 4 or x + half > self.right + 10:  # no room for its words
                 continue
             last = x + half
@@ -70,10 +70,10 @@ class Frame:
 
     def upwards(self, ticks: Ticks, title: str = "") -> None:
         """The vertical axis: `ticks`, and a title above its end."""
+        for value, _ in ticks:
+            self.canvas.line([(self.left, self.y(value)), (self.right, self.y(value))], "rule")
         for value, words in ticks:
-            y = self.y(value)
-            self.canvas.line([(self.left, y), (self.right, y)], "rule")
-            self.canvas.text(self.left - 7, y + 4, words, "muted", anchor="end")
+            self.canvas.text(self.left - 7, self.y(value) + 4, words, "muted", anchor="end")
         if title:
             self.canvas.text(4, self.top - 12, title, "muted")
 

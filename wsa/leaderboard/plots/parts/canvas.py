@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from xml.sax.saxutils import escape, quoteattr
 
 from markupsafe import Markup
@@ -16,7 +17,8 @@ from markupsafe import Markup
 Point = tuple[float, float]
 
 SIZE = 12.5  # of words, in pixels
-NARROW = 400  # a picture up to this width is read on a phone as it is
+DOT = 5  # pixels: a smaller mark is a dot, whatever its shape
+NARROW = 360  # pixels, of a picture that is read on a phone as it is
 
 # How the markers look, in a box of 10 × 10; their names are matplotlib's.
 SHAPES = {
@@ -38,7 +40,6 @@ class Path:
     width: float = 1.0
     dash: Sequence[float] = ()
     opacity: float = 1.0
-    kind: str = ""  # its class
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class Words:
 
 @dataclass
 class Group:
-    """What belongs together; `tip` is what a reader is told who points at it."""
+    """What belongs together; `rows` of the picture's numbers say what it is."""
 
-    tip: str = ""
+    rows: Sequence[int] = ()
     kind: str = ""
     parts: list[Path | Marker | Words | Group] = field(default_factory=list)
 
@@ -83,9 +84,9 @@ class Canvas:
         self._into = self.root
 
     @contextmanager
-    def group(self, tip: str = "", kind: str = "") -> Iterator[None]:
-        """What is drawn inside belongs together."""
-        outer, self._into = self._into, Group(printable(tip), kind)
+    def group(self, *rows: int, kind: str = "") -> Iterator[None]:
+        """What is drawn inside belongs together: to whoever points at it the `rows` are shown."""
+        outer, self._into = self._into, Group(rows, kind)
         yield
         outer.parts.append(self._into)
         self._into = outer
@@ -97,9 +98,8 @@ class Canvas:
         width: float = 1.0,
         dash: Sequence[float] = (),
         opacity: float = 1.0,
-        kind: str = "",
     ) -> None:
-        self._into.parts.append(Path(list(points), colour, "", width, dash, opacity, kind))
+        self._into.parts.append(Path(list(points), colour, "", width, dash, opacity))
 
     def area(self, points: Iterable[Point], colour: str, opacity: float = 1.0) -> None:
         self._into.parts.append(Path(list(points), fill=colour, opacity=opacity))
@@ -145,85 +145,119 @@ class Canvas:
             description: what a reader who cannot see the picture is told.
             kind: its class.
         """
-        inside = "".join(map(_element, self.root.parts))
+        inside = "".join(map(_elements, _alike(self.root.parts)))
         size = f"{_short(self.width)} {_short(self.height)}"
-        attributes = f'viewBox="0 0 {size}" width="{_short(self.width)}" role="img"'
+        attributes = f'viewBox="0 0 {size}" width="{_short(self.width)}" fill="none" role="img"'
         if kind:
             attributes += f' class="{kind}"'
         described = quoteattr(printable(description), {'"': "&quot;"})
         return Markup(f'<svg {attributes} font-size="{SIZE}" aria-label={described}>{inside}</svg>')
 
 
-def _element(part: Path | Marker | Words | Group) -> str:
+Part = Path | Marker | Words | Group
+
+
+def _alike(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Neighbours that one element can hold: they differ in nothing but where they are."""
+    return (list(those) for _, those in groupby(parts, _style))
+
+
+def _style(part: Part) -> object:
+    """Equal where two neighbours can share an element."""
     match part:
+        case Words() if not part.turned:
+            return replace(part, x=0, y=0, text="")
+        case Path() if not part.fill and part.opacity == 1:
+            return replace(part, points=())
+        case Marker() if part.size < DOT:
+            return replace(part, x=0, y=0)
+    return id(part)
+
+
+def _elements(parts: Sequence[Part]) -> str:
+    first = parts[0]
+    match first:
         case Group():
-            title = f"<title>{escape(part.tip)}</title>" if part.tip else ""
-            kind = f' class="{part.kind}"' if part.kind else ""
-            return f"<g{kind}>{title}{''.join(map(_element, part.parts))}</g>"
+            rows = f' data-row="{" ".join(map(str, first.rows))}"' if first.rows else ""
+            kind = f' class="{first.kind}"' if first.kind else ""
+            return f"<g{rows}{kind}>{''.join(map(_elements, _alike(first.parts)))}</g>"
         case Path():
-            return _path(part)
+            return _paths(parts)
+        case Marker() if first.size < DOT:
+            return _dots(parts)
         case Marker():
-            return _marker(part)
+            return _marker(first)
         case Words():
-            return _words(part)
+            return _words(parts)
 
 
-def _path(part: Path) -> str:
-    (x, y), *rest = [(round(x, 1), round(y, 1)) for x, y in part.points]
-    steps = [f"M{_short(x)} {_short(y)}"]
+def _paths(parts: Sequence[Path]) -> str:
+    style = _drawn(parts[0].stroke, parts[0].fill, parts[0].width, parts[0].opacity)
+    if parts[0].dash:
+        style += f' stroke-dasharray="{" ".join(map(_short, parts[0].dash))}"'
+    end = "z" if parts[0].fill else ""
+    return f'<path d="{"".join(_steps(part.points) + end for part in parts)}"{style}/>'
+
+
+def _steps(points: Sequence[Point]) -> str:
+    (x, y), *rest = [(round(x, 1), round(y, 1)) for x, y in points]
+    steps = f"M{_short(x)} {_short(y)}"
     for a, b in rest:
         if b == y:
-            steps.append(f"H{_short(a)}")
+            steps += f"H{_short(a)}"
         elif a == x:
-            steps.append(f"V{_short(b)}")
+            steps += f"V{_short(b)}"
         else:
-            steps.append(f"L{_short(a)} {_short(b)}")
+            steps += f"L{_short(a)} {_short(b)}"
         x, y = a, b
-    style = f'fill="var(--{part.fill})"' if part.fill else 'fill="none"'
-    if part.stroke:
-        style += f' stroke="var(--{part.stroke})"'
-        if part.width != 1:
-            style += f' stroke-width="{_short(part.width)}"'
-    if part.dash:
-        style += f' stroke-dasharray="{" ".join(map(_short, part.dash))}"'
-    if part.opacity != 1:
-        style += f' opacity="{part.opacity:g}"'
-    if part.kind:
-        style += f' class="{part.kind}"'
-    end = "z" if part.fill else ""
-    return f'<path d="{"".join(steps)}{end}" {style}/>'
+    return steps
+
+
+def _drawn(stroke: str, fill: str = "", width: float = 1, opacity: float = 1) -> str:
+    style = f' fill="var(--{fill})"' if fill else ""
+    if stroke:
+        style += f' stroke="var(--{stroke})"'
+        if width != 1:
+            style += f' stroke-width="{_short(width)}"'
+    return style + (f' opacity="{opacity:g}"' if opacity != 1 else "")
+
+
+def _dots(parts: Sequence[Marker]) -> str:
+    """Round ends of lines without a length."""
+    steps = "".join(f"M{_short(part.x)} {_short(part.y)}h0" for part in parts)
+    style = _drawn(parts[0].colour, width=parts[0].size, opacity=parts[0].opacity)
+    return f'<path d="{steps}"{style} stroke-linecap="round"/>'
 
 
 def _marker(part: Marker) -> str:
-    colour = f"var(--{part.colour})"
-    dim = f' opacity="{part.opacity:g}"' if part.opacity != 1 else ""
-    if part.size < 5:  # a dot
-        place = f'cx="{_short(part.x)}" cy="{_short(part.y)}" r="{_short(part.size / 2)}"'
-        return f'<circle {place} fill="{colour}"{dim}/>'
     scale = part.size / 9
     corner = f"{_short(part.x - 5 * scale)} {_short(part.y - 5 * scale)}"
     place = f"translate({corner})" + (f"scale({scale:.3g})" if scale != 1 else "")
-    fill = "var(--paper)" if part.hollow else colour
-    return (
-        f'<path transform="{place}" d="{SHAPES[part.shape]}" fill="{fill}" stroke="{colour}"'
-        f' stroke-width="1.6"{dim}/>'
-    )
+    style = _drawn(part.colour, "paper" if part.hollow else part.colour, 1.6, part.opacity)
+    return f'<path transform="{place}" d="{SHAPES[part.shape]}"{style}/>'
 
 
-def _words(part: Words) -> str:
-    x, y = _short(part.x), _short(part.y)
-    style = f'x="{x}" y="{y}" fill="var(--{part.colour})"'
-    if part.size != SIZE:
-        style += f' font-size="{_short(part.size)}"'
-    if part.anchor != "start":
-        style += f' text-anchor="{part.anchor}"'
-    if part.bold:
+def _words(parts: Sequence[Words]) -> str:
+    first = parts[0]
+    style = f' fill="var(--{first.colour})"'
+    if first.size != SIZE:
+        style += f' font-size="{_short(first.size)}"'
+    if first.anchor != "start":
+        style += f' text-anchor="{first.anchor}"'
+    if first.bold:
         style += ' font-weight="600"'
-    if part.turned:
-        style += f' transform="rotate(-90 {x} {y})"'
-    if part.halo:
+    if first.halo:
         style += ' class="halo"'
-    return f"<text {style}>{escape(part.text)}</text>"
+    places = [f' x="{_short(part.x)}" y="{_short(part.y)}"' for part in parts]
+    if first.turned:
+        style += f' transform="rotate(-90 {_short(first.x)} {_short(first.y)})"'
+    if len(parts) == 1:
+        return f"<text{places[0]}{style}>{escape(first.text)}</text>"
+    inside = (
+        f"<text{where}>{escape(part.text)}</text>"
+        for where, part in zip(places, parts, strict=True)
+    )
+    return f"<g{style}>{''.join(inside)}</g>"
 
 
 def _short(value: float) -> str:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from wsa.leaderboard.plots.parts.canvas import SIZE, Canvas, Point, text_width
+from wsa.leaderboard.plots.parts.pictures import shorten
 
 LINE = 15.5  # pixels from one base line to the next
 RINGS = (10, 20, 34, 52, 74, 100, 130, 165)  # pixels from a mark to its label
@@ -47,6 +50,18 @@ class Label:
         return LINE * len(self.lines)
 
 
+def named(title: str, most: int = 28) -> tuple[str, str]:
+    """A method's name, at most `most` letters of it, and its rank where the title ends with it.
+
+    >>> named("LoRA, rank 8"), named("WSA, constant learning rate")
+    (('LoRA', 'rank 8'), ('WSA, constant learning rate', ''))
+    """
+    name, comma, number = title.rpartition(", rank ")
+    if comma and number.isdecimal():
+        return shorten(name, most), f"rank {number}"
+    return shorten(title, most), ""
+
+
 def around(x: float, y: float, radius: float = 7.0) -> Box:
     """What a mark covers."""
     return Box(x - radius, y - radius, x + radius, y + radius)
@@ -68,54 +83,65 @@ def along(start: Point, end: Point, room: float = 2.0) -> list[Box]:
 
 def place(labels: Sequence[Label], taken: Iterable[Box], within: Box) -> list[Box]:
     """Where each label goes: near its mark, off all that is `taken`, off the others, `within`."""
-    taken = list(taken)
-    found: list[Box | None] = [None] * len(labels)
+    covered = _sides(taken)
+    places = [_places(label) for label in labels]
+    costs = [
+        _costs(label, boxes, covered, within) for label, boxes in zip(labels, places, strict=True)
+    ]
+    found: dict[int, Box] = {}
     # those with the least room around them first; a second round makes use of what others left
-    crowd = [_crowd(label, labels) for label in labels]
-    order = sorted(range(len(labels)), key=lambda i: (-crowd[i], i))
+    order = sorted(range(len(labels)), key=lambda i: (-_crowd(labels[i], labels), i))
     for _ in range(2):
         for i in order:
-            others = [box for j, box in enumerate(found) if box is not None and j != i]
-            found[i] = _best(labels[i], taken, others, within)
-    return [box for box in found if box is not None]
+            others = [box for j, box in found.items() if j != i]
+            cost = costs[i] + 12 * _shared(places[i], _sides(others))
+            for k in np.argsort(cost, kind="stable"):
+                box = Box(*map(float, places[i][k]))
+                # a line through another label reads as that label's
+                if not any(o.shared(b) for b in _tie(labels[i], box) for o in others):
+                    break
+            else:
+                box = Box(*map(float, places[i][cost.argmin()]))
+            found[i] = box
+    return [found[i] for i in range(len(labels))]
+
+
+def _tie(label: Label, box: Box) -> list[Box]:
+    tie = tied(label, box)
+    return along(*tie, room=1) if tie else []
 
 
 def _crowd(label: Label, labels: Sequence[Label]) -> int:
     return sum(math.hypot(label.x - o.x, label.y - o.y) < 90 for o in labels)
 
 
-def _best(label: Label, taken: Sequence[Box], others: Sequence[Box], within: Box) -> Box:
-    """The cheapest of the places in rings around the mark, looked at from the inside."""
-    w, h = label.width, label.height
-    found, least = None, math.inf
-    for gap in RINGS:
-        if least <= 0.6 * gap:  # no place so far off can be cheaper
-            break
-        for turn in range(16):
-            angle = 2 * math.pi * turn / 16
-            x = label.x + math.cos(angle) * (gap + w / 2)
-            y = label.y + math.sin(angle) * (gap + h / 2)
-            box = Box(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            cost = _cost(box, label, taken, others, within, least)
-            if cost < least:
-                found, least = box, cost
-    return found
+def _sides(boxes: Iterable[Box]) -> np.ndarray:
+    """(boxes, 4): left, top, right, bottom."""
+    return np.array([(b.left, b.top, b.right, b.bottom) for b in boxes]).reshape(-1, 4)
 
 
-def _cost(
-    box: Box, label: Label, taken: Sequence[Box], others: Sequence[Box], within: Box, least: float
-) -> float:
-    """What is bad about a place; more than `least` need not be exact."""
-    area = (box.right - box.left) * (box.bottom - box.top)
-    cost = 40 * (area - box.shared(within)) + _gap(label, box)
-    cost += 12 * sum(map(box.shared, others))
-    if cost >= least:
-        return cost
-    cost += 6 * sum(map(box.shared, taken))
-    tie = tied(label, box)
-    if tie:  # a line through another label reads as that label's
-        cost += 30 * sum(b.shared(o) for b in along(*tie, room=1) for o in others)
-    return cost
+def _shared(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(boxes,): the area that each has in common with all `others` together."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.prod(np.maximum(high - low, 0.0), axis=2).sum(1)
+
+
+def _places(label: Label) -> np.ndarray:
+    """(places, 4): the boxes that may be the label's, in rings around its mark."""
+    angles, gaps = 2 * np.pi * np.arange(16) / 16, np.array(RINGS)[:, None]
+    half = label.width / 2, label.height / 2
+    x = label.x + np.cos(angles) * (gaps + half[0])
+    y = label.y + np.sin(angles) * (gaps + half[1])
+    sides = (x - half[0], y - half[1], x + half[0], y + half[1])
+    return np.stack([side.ravel() for side in sides], axis=1)
+
+
+def _costs(label: Label, boxes: np.ndarray, taken: np.ndarray, within: Box) -> np.ndarray:
+    """(places,): what is bad about each, the other labels apart."""
+    outside = label.width * label.height - _shared(boxes, _sides([within]))
+    gaps = [_gap(label, Box(*map(float, box))) for box in boxes]
+    return 40 * outside + 6 * _shared(boxes, taken) + np.array(gaps)
 
 
 def _gap(label: Label, box: Box) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from wsa.leaderboard.plots.parts import svg
 from wsa.suite.schema import Method, Suite
 
 LABEL = 26  # characters of a method's title that fit beside an axis
@@ -51,10 +50,6 @@ class Mark:
     label: str
     variable: str  # the CSS variable with its colour
     marker: str = "o"
-
-    @property
-    def colour(self) -> str:
-        return svg.stand_in(self.variable)
 
     @property
     def short(self) -> str:

@@ -1,0 +1,194 @@
+"""The pictures in a real browser: read in both schemes and on a phone, chosen, pointed at."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+from tests.helpers.results import make_suite
+from tests.leaderboard.page import Page
+from tests.leaderboard.tasks import make
+from wsa.layout import Layout
+from wsa.leaderboard.plots.hero import hero
+from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.results import read_suite
+from wsa.leaderboard.view import SuiteView
+
+# Every visible text of every picture: its words, its size on the screen, its contrast with what is
+# painted behind it (WCAG 2.2: relative luminance), and its box.
+TEXTS = """
+const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number);
+  return [n.slice(0, 3), n[3] ?? 1]; };
+const over = (top, share, under) => top.map((c, i) => share * c + (1 - share) * under[i]);
+const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255;
+  return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+  return .2126 * r + .7152 * g + .0722 * b; };
+const opacity = (e) => { let share = 1; for (; e && e.tagName !== 'svg'; e = e.parentElement)
+  share *= Number(getComputedStyle(e).opacity); return share; };
+const found = [];
+for (const d of document.querySelectorAll('details')) d.open = true;
+for (const svg of document.querySelectorAll('figure svg')) {
+  if (!svg.getClientRects().length || svg.closest('[hidden]')) continue;
+  svg.scrollIntoView({block: 'center'});
+  const shapes = [...svg.querySelectorAll('path, rect, circle')];
+  for (const text of svg.querySelectorAll('text')) {
+    const box = text.getBoundingClientRect();
+    const x = box.left + box.width / 2, y = box.top + box.height / 2;
+    let behind = parse(getComputedStyle(document.body).backgroundColor)[0];
+    if (!text.classList.contains('halo')) for (const shape of shapes) {
+      const fill = getComputedStyle(shape).fill;
+      if (fill === 'none' || !(shape.compareDocumentPosition(text) & 4)) continue;
+      const point = new DOMPoint(x, y).matrixTransform(shape.getScreenCTM().inverse());
+      if (!shape.isPointInFill(point)) continue;
+      const [colour, share] = parse(fill);
+      behind = over(colour, share * opacity(shape), behind);
+    }
+    const [colour, share] = parse(getComputedStyle(text).fill);
+    const [a, b] = [light(over(colour, share * opacity(text), behind)), light(behind)];
+    const scale = text.getScreenCTM().a || Math.abs(text.getScreenCTM().b);
+    found.push({figure: svg.closest('figure').id, words: text.textContent,
+      contrast: (Math.max(a, b) + .05) / (Math.min(a, b) + .05),
+      size: parseFloat(getComputedStyle(text).fontSize) * scale,
+      named: text.getAttribute('font-weight') === '600',
+      box: [box.left + scrollX, box.top + scrollY, box.right + scrollX, box.bottom + scrollY],
+      page: document.documentElement.clientWidth});
+  }
+}
+return found;
+"""
+
+
+def texts(browser, url: str, width: int, scheme: str) -> list[dict]:
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get("about:blank")
+    browser.get(url)
+    found = browser.execute_script(TEXTS)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("path", ["tiny/index.html", "tiny/methods/wsa.html"])
+def test_the_words_of_pictures_can_be_read(browser, site, path, width, scheme):
+    found = texts(browser, site.url(path), width, scheme)
+    assert len(found) > 30
+    pale = [(t["figure"], t["words"], t["contrast"]) for t in found if t["contrast"] < 4.5]
+    assert not pale
+    small = [(t["figure"], t["words"], t["size"]) for t in found if t["size"] < 10.5]
+    assert not small
+    cut = [(t["figure"], t["words"]) for t in found
+           if t["box"][0] < -0.5 or t["box"][2] > t["page"] + 0.5]  # fmt: skip
+    assert not cut
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_names_in_pictures_do_not_lie_over_each_other(browser, site, width):
+    found = texts(browser, site.url("tiny/index.html"), width, "light")
+    for picture in ("hero-tiny", "accuracy-parameters", "learning"):
+        boxes = [t for t in found if t["figure"] == picture]
+        assert sum(t["named"] for t in boxes) >= (4 if picture != "learning" else 0)
+        for i, one in enumerate(boxes):
+            for other in boxes[i + 1 :]:
+                a, b = one["box"], other["box"]
+                across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+                assert across <= 1 or down <= 4, (picture, one["words"], other["words"])
+
+
+def test_a_cost_is_chosen_and_the_address_carries_it(browser, site):
+    browser.get("about:blank")
+    browser.get(site.url("tiny/index.html"))
+
+    def shown() -> list[str]:
+        figures = browser.find_elements("css selector", "#pictures-costs ~ .side-by-side > figure")
+        costs = [f for f in figures if f.get_attribute("id").startswith("accuracy-")]
+        return [f.get_attribute("id") for f in costs if f.is_displayed()]
+
+    assert "accuracy-parameters" in shown() and "accuracy-memory" not in shown()
+    for button in browser.find_elements("css selector", ".choice button"):
+        if button.text == "Peak memory":
+            browser.execute_script("arguments[0].click()", button)
+    assert "accuracy-memory" in shown() and "accuracy-parameters" not in shown()
+    address = browser.current_url
+    browser.get("about:blank")
+    browser.get(address)
+    assert "accuracy-memory" in shown() and "accuracy-parameters" not in shown()
+
+
+def test_a_mark_says_its_numbers_to_whoever_points_at_it(browser, site):
+    browser.get("about:blank")
+    browser.get(site.url("tiny/index.html"))
+    said = browser.execute_script(
+        """const mark = document.querySelector(
+          '#accuracy-parameters svg.for-wide g path[transform]');
+        mark.scrollIntoView({block: 'center'});
+        const box = mark.getBoundingClientRect();
+        mark.dispatchEvent(new PointerEvent('pointerdown', {bubbles: true,
+          clientX: box.left + 3, clientY: box.top + 3}));
+        const tip = document.querySelector('.tip');
+        return [tip.hidden, tip.textContent];"""
+    )
+    assert said[0] is False
+    assert "n = " in said[1] and "accuracy, %" in said[1] and "parameters kept" in said[1]
+
+
+def test_the_image_for_links_has_the_size_they_are_shown_with(site):
+    data = site.layout.hero("tiny").read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", data[16:24]) == (1200, 630)
+    assert not site.layout.hero("unmeasured").exists()
+
+
+def test_a_method_that_does_not_prune_has_no_arrow(site):
+    table = Page(site.layout.suite_page("tiny")).table("What pruning does")[1:]
+    states: dict[str, list[str]] = {}
+    for row in table:
+        states.setdefault(row[0], []).append(row[1])
+    assert states["WSA r=16"] == ["as trained", "pruned"]
+    assert sorted(map(tuple, states.values())).count(("–",)) == len(states) - 1
+    records = json.loads(site.layout.tables_json("tiny").read_text())
+    kept = {m["method"]: m["parameters_kept"] for m in records["methods"]}
+    pruned = next(row for row in table if row[1] == "pruned")
+    assert float(pruned[2].replace(",", "")) == round(kept["wsa"])
+
+
+def test_the_claimed_band_is_where_the_claims_apply(site, pairs):
+    own = site.layout.suite_page("tiny").read_text()
+    assert "claimed: 94.3" in own
+    assert "claimed:" not in pairs.source("index.html").partition("</figure>")[0]
+
+
+def test_a_picture_of_errors_and_of_nothing(numbers):
+    (picture,) = hero(
+        SuiteView(read_suite(numbers.suite, numbers.layout), marks_of([numbers.suite]))
+    )
+    assert "Less is better" in picture.caption and "mean squared error" in picture.title
+    empty = make_suite("empty")
+    assert hero(SuiteView(read_suite(empty, Layout()), marks_of([empty]))) == []
+
+
+def test_a_step_within_noise_is_not_on_the_front(tmp_path):
+    close = make(tmp_path, "close", {"full": 93.1, "lora": 93.0, "head_only": 75.0})
+    table = close.page("index.html").table("Parameters")[1:]
+    front = {row[0]: row[-1] for row in table}
+    titles = {name: m.title for name, m in close.suite.methods.items()}
+    assert front[titles["head_only"]] == "yes" and front[titles["lora"]] == "yes"
+    assert front[titles["full"]] == "no"
+
+
+def test_a_method_looks_alike_whatever_stands_beside_it():
+    suite = make_suite("one")
+    turned = suite.model_copy(
+        update={"name": "two", "methods": dict(reversed(suite.methods.items()))}
+    )
+    alone = {n: (m.variable, m.marker) for n, m in marks_of([suite]).items()}
+    for suites in ([turned], [turned, suite], [suite, turned]):
+        assert {n: (m.variable, m.marker) for n, m in marks_of(suites).items()} == alone
+    drawn = [look for name, look in alone.items() if suite.methods[name].kind not in
+             ("majority", "head_only")]  # fmt: skip
+    assert len({colour for colour, _ in drawn}) == len(drawn)
