@@ -75,6 +75,8 @@ SEEDS = (
 )
 # what the pages show: the question's own suite too, even where nothing of it is measured
 SHOWN = shown_suites(SETTINGS, [*COLLECTIONS, *SUITES])
+# the published record's files; none where the configuration has no record
+LITERATURE = sorted(LAYOUT.literature.glob("*.*"))
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
 
 
