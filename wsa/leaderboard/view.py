@@ -253,9 +253,7 @@ class SuiteView:
             return []
         suite = self.suite
         rows = self.literature.of(suite.model.name, suite.data.name, self.metric.name)
-        return sorted(
-            (row for row in rows if row.own), key=lambda row: (not row.apart, -row.value)
-        )
+        return sorted((row for row in rows if row.own), key=lambda row: (not row.apart, -row.value))
 
     def printed(self, one: JudgedOrdering) -> list[tuple[Table, list[tuple[Row, Row]]]]:
         """The tables that print an ordering, each with the pairs of rows in which it does."""
@@ -293,16 +291,20 @@ class SuiteView:
             values = [float(row.value) for row in self.published if row.apart == apart]
             if not (claims and values):
                 continue
+            above = [sum(value < claim.expected for value in values) for claim in claims]
             places = [
-                f"{claim.expected:.1f} above {sum(value < claim.expected for value in values)}"
-                for claim in claims
+                f"{claim.expected:.1f} lies above {count or 'none'}"
+                for claim, count in zip(claims, above, strict=True)
             ]
-            below = all(place.endswith(" above 0") for place in places)
             which = ", ".join(f"{claim.expected:.1f}" for claim in claims)
             said.append(
                 f"Of the {len(values)} published figures {words} ({min(values):.2f} to "
                 f"{max(values):.2f}), "
-                + (f"all lie above the claimed {which}." if below else f"{', '.join(places)}.")
+                + (
+                    f"the claimed {'; '.join(places)}."
+                    if any(above)
+                    else f"every one lies above the claimed {which}."
+                )
             )
         return said
 

@@ -37,6 +37,7 @@ def window(printed: str) -> tuple[Fraction, Fraction]:
     return Fraction(printed) - unit / 2, Fraction(printed) + unit
 
 
+@functools.cache
 def fits(printed: str, sentences: int, runs: int) -> bool:
     """Whether some mean accuracy, in percent, of `runs` runs on `sentences` is printed so.
 
@@ -166,7 +167,9 @@ def in_words(table: Table, found: Sequence[Tally]) -> str:
         what = "a single run"
         if table.statistic != "single run":
             what += " or a median of an odd number"
-        said.append(f"{one.fit} of {one.of} accuracies are consistent with {what}; {_by(one, table)}")
+        said.append(
+            f"{one.fit} of {one.of} accuracies are consistent with {what}; {_by(one, table)}"
+        )
     if stated not in (None, 1) and (own := by_runs.get(stated)):
         said.append(
             f"{own.fit} of {own.of} are consistent with a mean of {stated}, as stated; "

@@ -119,9 +119,7 @@ def judge_literature(literature: Literature, suite: Suite, layout: Layout) -> Ju
     return record
 
 
-def judge_pairs(
-    pairs: Collection[tuple[str, str]], runs: Runs
-) -> dict[tuple[str, str], Judgement]:
+def judge_pairs(pairs: Collection[tuple[str, str]], runs: Runs) -> dict[tuple[str, str], Judgement]:
     """Whether the first method of each pair is better than the second, all judged together.
 
     A pair that stands both ways round, as tables disagree, is one comparison of the family.

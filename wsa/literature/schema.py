@@ -1,4 +1,4 @@
-"""What `config/literature/` may say, typed: tables of papers, their numbers, methods, tasks, models.
+"""What `config/literature/` may say, typed: tables of papers, numbers, methods, tasks, models.
 
 A row of `numbers.csv` is a number that a table prints; what holds for the whole table (seeds,
 statistic, which sentences chose) stands once, in `tables.csv`.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -28,10 +28,10 @@ Formula = Literal["lora", "dora", "vera", "square", "householder"]
 METRICS: dict[Metric, str] = {
     "accuracy": "accuracy",
     "f1": "F1",
-    "accuracy_or_f1": "accuracy or F1, not said which",
+    "accuracy_or_f1": "accuracy or F1, not said",
     "matthews": "Matthews correlation",
     "pearson": "Pearson correlation",
-    "pearson_spearman": "mean of Pearson and Spearman correlation",
+    "pearson_spearman": "mean of Pearson and Spearman",
 }
 TARGETS: dict[Targets, str] = {
     "qkv": "query, key, value",

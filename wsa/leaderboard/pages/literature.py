@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from statistics import median
 from typing import TYPE_CHECKING
 
 from wsa.leaderboard.entries import Scale
@@ -51,7 +53,7 @@ class Task:
 
     @property
     def title(self) -> str:
-        return f"{self.task}, {self.metric}" if self.metric != "accuracy" else self.task
+        return self.task if self.metric == "accuracy" else f"{self.task}, {METRICS[self.metric]}"
 
     @property
     def scale(self) -> Scale:
@@ -94,10 +96,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Against:
-    """A method beside another: what tables print of their own runs, and what was measured here."""
+    """A method beside another: what tables print of their own runs, and what was measured here.
+
+    Attributes:
+        home: the method on whose page the differences stand task by task, the rarer one.
+        reruns: how far runs of one of the two by several papers lie apart, task by task.
+    """
 
     name: str
     method: PublishedMethod
+    home: str
+    reruns: Sequence[Decimal]
     differences: Sequence[Difference]
     above: int
     below: int
@@ -116,6 +125,17 @@ class Against:
     @property
     def comparisons(self) -> int:
         return self.above + self.below + self.level
+
+    @property
+    def middle(self) -> Decimal:
+        """The median of all differences."""
+        values = [a.value - b.value for one in self.differences for a, b in one.by_task.values()]
+        return median(values)
+
+    @property
+    def apart(self) -> Decimal | None:
+        """The median of how far reruns lie apart; None where nothing was rerun."""
+        return median(self.reruns) if self.reruns else None
 
 
 @dataclass(frozen=True)
@@ -171,7 +191,7 @@ class LiteratureView:
     def __init__(self, literature: Literature, suites: Sequence[SuiteView]) -> None:
         self.literature = literature
         self.suites = suites
-        self.rows = literature.rows
+        self.rows: Sequence[Row] = literature.rows
         self.orderings = orderings(literature)
 
     @cached_property
@@ -286,10 +306,17 @@ class LiteratureView:
             for one in differences
             for a, b in one.by_task.values()
         ]
+        rarer = min((method, other), key=lambda name: (self._own_of[name], name))
+        apart = [one.apart for name in (method, other) for one in self.reruns_of(name)]
         return Against(
-            other, self.literature.methods[other], differences, signs.count(1), signs.count(-1),
-            signs.count(0), self.verdicts(method, other),
+            other, self.literature.methods[other], rarer, apart, differences, signs.count(1),
+            signs.count(-1), signs.count(0), self.verdicts(method, other),
         )  # fmt: skip
+
+    @cached_property
+    def _own_of(self) -> Counter[str]:
+        """Method → its figures of own runs."""
+        return Counter(row.number.method for row in self.rows if row.own)
 
     def _differences(self, table: str, method: str, other: str) -> list[Difference]:
         own: dict[str, dict[tuple, list[Row]]] = {method: {}, other: {}}
@@ -364,9 +391,7 @@ def _checked(table: Table, rows: Sequence[Row]) -> TableChecks:
     for row in rows:
         if row.own and (count := arithmetic.count(row)):
             counts.setdefault(row.configuration, (row, count))
-    notes = [
-        (row, note) for row in rows if row.own for note in arithmetic.metric_notes(row, rows)
-    ]
+    notes = [(row, note) for row in rows if row.own for note in arithmetic.metric_notes(row, rows)]
     words = arithmetic.in_words(table, tallies)
     return TableChecks(table, rows, tallies, words, notes, list(counts.values()))
 
@@ -406,6 +431,7 @@ def method_page(record: LiteratureView, name: str) -> dict[str, object]:
     mine = [row for row in record.rows if row.number.method == name]
     same = sum(len(one.measured) for one in figures)
     return {
+        "name": name,
         "method": record.literature.methods[name],
         "own": sum(row.own for row in mine),
         "copied": sum(not row.own for row in mine),
