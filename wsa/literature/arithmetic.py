@@ -213,8 +213,10 @@ def f1_range(accuracy: str, sentences: int, positives: int) -> tuple[float, floa
     """
     low, high = window(accuracy)
     most, fewest = (sentences * (1 - float(end) / 100) for end in (low, high))
+    # as many errors on positives as there can be, and as few
     worst = max(positives - most, 0.0)
-    return 200 * worst / (2 * worst + most or 1), 200 * positives / (2 * positives + fewest)
+    best = positives - max(fewest - (sentences - positives), 0.0)
+    return 200 * worst / (2 * worst + most or 1), 200 * best / (2 * best + fewest)
 
 
 def metric_notes(row: Row, others: Iterable[Row]) -> list[str]:
