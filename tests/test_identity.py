@@ -126,7 +126,8 @@ def test_what_moves_no_bit_can_change(package, name):
         ("stages/session.py", TRAINED),
         ("suite/defaults.py", TRAINED | {"prune"}),
         *((f"stages/{stage}.py", {stage}) for stage in sorted(RUNS)),
-        ("evidence/statistics.py", {"aggregate", "across", "site"}),
+        ("evidence/statistics.py", {"aggregate", "across", "literature", "site"}),
+        ("literature/orderings.py", {"literature", "site"}),
         ("leaderboard/site.py", {"site"}),
     ],
 )

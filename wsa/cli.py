@@ -162,8 +162,19 @@ def _across(args: argparse.Namespace, layout: Layout) -> None:
         print(f"{order.id}, {order.state}: {order.verdict}. {order.said}")
 
 
+def _literature(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.literature.orderings import judge_literature
+    from wsa.literature.reading import read_literature
+
+    literature = read_literature(layout)
+    if literature is None:
+        raise InputError("there is no published record", file=layout.literature)
+    print(judge_literature(literature, _suite(args, layout), layout).said)
+
+
 def _site(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.leaderboard import render
+    from wsa.literature.reading import read_literature
     from wsa.records.across import Across
     from wsa.records.record import read_record
     from wsa.suite.load import load_suites
@@ -172,7 +183,8 @@ def _site(args: argparse.Namespace, layout: Layout) -> None:
     names = shown_suites(args.suites, layout.config)
     suites, collections = load_suites(names, layout.config, _seeds(args))
     made = [path for one in collections if (path := layout.across_json(one.name)).exists()]
-    render(suites, layout, [read_record(path, Across) for path in made])
+    together = [read_record(path, Across) for path in made]
+    render(suites, layout, together, read_literature(layout))
     print(f"open {layout.index_page}")
 
 
@@ -337,6 +349,7 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
     stage("across", _across, "several tasks together: a collection of suites", "collection")
+    stage("literature", _literature, "judge the published orderings by a suite's runs", "suite")
     compare = stage("compare", _compare, "two result folders of one suite, method by method")
     for side in ("a", "b"):
         compare.add_argument(side, type=Path, help="a folder such as results/<suite>")

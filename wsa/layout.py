@@ -101,6 +101,31 @@ class Layout:
     def model_file(self, model: str) -> Path:
         return self.config / "models" / f"{model}.yaml"
 
+    @property
+    def literature(self) -> Path:
+        """The published record (`wsa.literature`); a configuration may have none."""
+        return self.config / "literature"
+
+    @property
+    def published_tables(self) -> Path:
+        return self.literature / "tables.csv"
+
+    @property
+    def published_numbers(self) -> Path:
+        return self.literature / "numbers.csv"
+
+    @property
+    def published_methods(self) -> Path:
+        return self.literature / "methods.yaml"
+
+    @property
+    def published_tasks(self) -> Path:
+        return self.literature / "tasks.yaml"
+
+    @property
+    def published_models(self) -> Path:
+        return self.literature / "models.yaml"
+
     # --- fetched and derived inputs ---
     def model(self, model: str) -> Path:
         """A model folder as transformers reads it, with `source.json` beside the weights."""
@@ -178,6 +203,10 @@ class Layout:
         """Accuracy at other thresholds (`records.evidence.Thresholds`); may be missing."""
         return self.suite(suite) / "thresholds.json"
 
+    def literature_json(self, suite: str) -> Path:
+        """What the suite's runs say of published orderings (`records.literature.Judged`)."""
+        return self.suite(suite) / "literature.json"
+
     # --- the site ---
     @property
     def index_page(self) -> Path:
@@ -189,6 +218,11 @@ class Layout:
     def hero(self, suite: str) -> Path:
         """The picture of a suite that links to it are shown with, a PNG of 1200 × 630 pixels."""
         return self.suite_page(suite).parent / "hero.png"
+
+    @property
+    def record_page(self) -> Path:
+        """All of the published record; pages of methods and tables lie beside it."""
+        return self.site / "literature" / "index.html"
 
     def downloads(self, suite: str) -> Path:
         """Copies of the tables and records that the pages of a suite show."""

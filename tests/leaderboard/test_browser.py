@@ -27,6 +27,9 @@ PAGES = (
     "tiny/compare.html",
     "tiny/methods/lora.html",
     "tiny/methods/wsa.html",
+    "literature/index.html",
+    "literature/methods/lora.html",
+    "literature/tables/second-1.html",
     "tiny/runs/lora/seed-1.html",
     "tiny/runs/wsa/seed-3.html",
     "unmeasured/index.html",
@@ -268,9 +271,7 @@ def test_a_page_of_a_thousand_runs_opens_in_a_second(opened, site, tmp_path, bro
     for seed in suite.seeds:
         record = run.model_copy(update={"suite": "large", "seed": seed})
         write_record(layout.run("large", "full", seed).result, record)
-    claims = Claims(
-        suite="large", evaluated_on="validation", claims=(), published=(), estimates=()
-    )  # fmt: skip
+    claims = Claims(suite="large", evaluated_on="validation", claims=(), estimates=())
     write_record(layout.claims_json("large"), claims)
     render([suite], layout)
     browser.get((layout.site / "large/index.html").as_uri())

@@ -15,12 +15,13 @@ from tests.helpers.project import ROOT
 from tests.leaderboard.accessibility import graves
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.literature.reading import read_literature
 from wsa.suite.load import load_suites
 
 MEASURED, ASKED = "minilm-l6_movie-snippets", "deberta-v3-base_sst2"
 PAGES = ("index.html", f"{MEASURED}/index.html", f"{ASKED}/index.html",
          f"{MEASURED}/methods/wsa.html", f"{MEASURED}/runs/wsa/seed-1.html",
-         "reading.html")  # fmt: skip
+         "reading.html", "literature/index.html", "literature/methods/lora.html")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def published(tmp_path_factory) -> Path:
     """The site of one published suite and of the question's own, which is not measured."""
     layout = Layout(results=ROOT / "published", site=tmp_path_factory.mktemp("published"))
     suites, _ = load_suites([MEASURED, ASKED], ROOT / "config")
-    render(suites, layout)
+    render(suites, layout, (), read_literature(Layout(config=ROOT / "config")))
     return layout.site
 
 

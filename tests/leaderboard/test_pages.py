@@ -160,24 +160,6 @@ def test_a_table_of_the_headline_states_alone(site):
     assert [row.split(" & ")[1] for row in rows] == ["pruned"]
 
 
-def test_a_published_number_s_source_is_a_link(tmp_path):
-    layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
-    sources = {
-        "AdaLoRA paper (arXiv:2303.10512), table 1": "https://arxiv.org/abs/2303.10512",
-        "model card some-one/deberta-v3-base": "https://huggingface.co/some-one/deberta-v3-base",
-        'https://example.org/a?b=1"&c=2, <b>': 'https://example.org/a?b=1"&c=2',
-    }
-    published = [
-        {"method": "LoRA", "row": "lora", "accuracy": 95, "protocol": "theirs", "source": source}
-        for source in sources
-    ]
-    claim = {"id": "v", "kind": "value", "method": "lora", "expected": 94, "margin": 1}
-    claims = [claim | {"sentence": "So.", "source": "someone"}]
-    render([make_suite(published=published, claims=claims)], layout)
-    page = Page(layout.suite_page("tiny"))
-    assert set(sources.values()) <= set(page.links) and "b" not in page.tags
-
-
 def test_the_speed_on_the_page_is_the_verdict_s(tmp_path):
     layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
     claim = {"id": "speed", "kind": "ratio", "quantity": "inference_seconds", "method": "wsa",

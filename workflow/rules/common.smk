@@ -73,6 +73,8 @@ WSA = " ".join(
 SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
 )
+# the published record's files; none where the configuration has no record
+LITERATURE = sorted(LAYOUT.literature.glob("*.*"))
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
 
 

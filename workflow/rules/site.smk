@@ -13,6 +13,8 @@ rule site:
         [LAYOUT.claims_json(suite) for suite in SUITES],
         [LAYOUT.findings_json(suite) for suite in SUITES],
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],
+        LITERATURE,
+        [LAYOUT.literature_json(suite) for suite in SUITES if LITERATURE],
         [
             LAYOUT.thresholds_json(name)
             for name, suite in SUITES.items()

@@ -31,7 +31,10 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
         layout.findings_json(suite.name), layout.tables_json(suite.name),
     ]  # fmt: skip
     # what the pages show where it is there
-    drawn = [layout.inference_json(suite.name), layout.thresholds_json(suite.name)]
+    drawn = [
+        layout.inference_json(suite.name), layout.thresholds_json(suite.name),
+        layout.literature_json(suite.name),
+    ]  # fmt: skip
     for method, seed in suite.runs():
         run = layout.run(suite.name, method, seed)
         result = read_record(run.result, Result)

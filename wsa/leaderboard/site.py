@@ -19,6 +19,8 @@ from wsa.leaderboard.headline import asked, leading
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
 from wsa.leaderboard.pages.front import front_context
+from wsa.leaderboard.pages.literature import FILTERS as OF_RECORD
+from wsa.leaderboard.pages.literature import LiteratureView, method_page, record_page
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
@@ -34,6 +36,7 @@ from wsa.suite.schema import Suite
 from wsa.task import METRICS
 
 if TYPE_CHECKING:
+    from wsa.literature.schema import Literature
     from wsa.records.across import Across
 
 SITE_NAME = "Weighted Spectral Adapter, measured"
@@ -41,7 +44,12 @@ QUESTION = "Does the Weighted Spectral Adapter do what was claimed for it?"
 STATIC = Path(__file__).parent / "static"
 
 
-def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across] = ()) -> None:
+def render(
+    suites: Sequence[Suite],
+    layout: Layout,
+    collections: Sequence[Across] = (),
+    literature: Literature | None = None,
+) -> None:
     """Write the whole site below `layout.site`.
 
     A suite without results is shown as not measured, with the command that measures it. Pages of
@@ -51,6 +59,7 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         suites: in the order in which they are shown.
         layout: where results and data lie and where the site goes.
         collections: several tasks together, each a page of its own, named like a suite's.
+        literature: the published record, with pages of its own.
     """
     marks = marks_of(suites)
     together: dict[str, list[tuple[str, str]]] = {suite.name: [] for suite in suites}
@@ -58,9 +67,16 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         for member in collection.suites:
             if member.suite in together:
                 together[member.suite].append((collection.name, collection.title))
-    views = [SuiteView(read_suite(suite, layout), marks, together[suite.name]) for suite in suites]
+    views = [
+        SuiteView(read_suite(suite, layout), marks, together[suite.name], literature)
+        for suite in suites
+    ]
     by_name = {suite.name: suite for suite in suites}
-    site = _Site(views, [CollectionView(record, by_name, marks) for record in collections])
+    site = _Site(
+        views,
+        [CollectionView(record, by_name, marks) for record in collections],
+        LiteratureView(literature, views) if literature else None,
+    )
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -70,16 +86,25 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
     for collection in site.collections:
         with atomic_folder(layout.suite_page(collection.name).parent) as folder:
             site.write_collection(collection, folder)
+    if site.record:
+        with atomic_folder(layout.record_page.parent) as folder:
+            site.write_record(site.record, folder)
     site.write_front(layout)
 
 
 class _Site:
     """The templates, and what all pages share."""
 
-    def __init__(self, views: Sequence[SuiteView], collections: Sequence[CollectionView]) -> None:
+    def __init__(
+        self,
+        views: Sequence[SuiteView],
+        collections: Sequence[CollectionView],
+        record: LiteratureView | None,
+    ) -> None:
         self.views = views
         self.collections = collections
         self.cards: dict[str, str] = {}  # where a page stands → the picture that links to it show
+        self.record = record
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -87,11 +112,11 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.templates.filters |= formats.FILTERS | measures.FILTERS
+        self.templates.filters |= formats.FILTERS | measures.FILTERS | OF_RECORD
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "project": project(),
-            "shown": views, "together": collections, "metrics": METRICS, "asked": asked(views),
-
+            "shown": views, "together": collections, "record": record, "metrics": METRICS,
+            "asked": asked(views),
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -120,6 +145,20 @@ class _Site:
     def write_collection(self, collection: CollectionView, folder: Path) -> None:
         context = across_context(collection, across_pictures(collection))
         self.page(folder / "index.html", "across.html", "../", collection.name, **context)
+
+    def write_record(self, record: LiteratureView, folder: Path) -> None:
+        """The published record: all of it, a page a method, a page a table."""
+        here = "literature"
+        self.page(folder / "index.html", "literature.html", "../", here, **record_page(record))
+        for name in record.methods:
+            path = folder / "methods" / f"{name}.html"
+            context = method_page(record, name)
+            self.page(path, "literature_method.html", "../../", here, **context)
+        for one in record.tables:
+            path = folder / "tables" / f"{one.table.table}.html"
+            self.page(path, "literature_table.html", "../../", here, one=one)
+        (folder / "record.csv").write_text(record.as_csv(), encoding="utf-8")
+        (folder / "record.json").write_text(record.as_json(), encoding="utf-8")
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         name, pictures = view.suite.name, suite_pictures(view)

@@ -21,7 +21,6 @@ from wsa.task import NUMBER, Task, check_metrics, task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 # --- sources -------------------------------------------------------------------------------------
@@ -346,16 +345,6 @@ class Method(Strict):
 # --- claims (wsa/evidence/claims has the kinds) ------------------------------------------------
 
 
-class Published(Strict):
-    """A number somebody published for this model and task, shown beside and never mixed in."""
-
-    method: str
-    accuracy: Percent
-    protocol: str
-    source: str
-    row: Name | None = Field(default=None, description="the suite's method that is most like it")
-
-
 # --- the suite -----------------------------------------------------------------------------------
 
 
@@ -375,7 +364,6 @@ class Suite(Strict):
         default=None, description="the method whose differences to all others the page lists"
     )
     claims: Many[Claim] = ()
-    published: Many[Published] = ()
 
     @field_validator("seeds")
     @classmethod
@@ -428,12 +416,6 @@ class Suite(Strict):
                 claim.check(self.data.task)
             except ValueError as error:
                 raise ValueError(f"claim '{claim.id}': {error}") from None
-        for number in self.published:
-            if number.row is not None and number.row not in self.methods:
-                raise ValueError(
-                    f"published '{number.method}': unknown row '{number.row}', "
-                    + did_you_mean(number.row, self.methods)
-                )
         return self
 
     @property

@@ -150,6 +150,8 @@ def _judge(
     # what Holm asks of this claim: the level shared with those not yet decided before it
     rivals = int((decisions.p >= p).sum())
     more, advice = planning.seeds_for_order(order.spread, ALPHA / rivals)
+    if more is None:
+        fields["sentences_needed"] = planning.sentences_for_order(order.spread, ALPHA / rivals)
     return undecided(f"{ahead} ({between}): {why}.", more_seeds=more, advice=advice, **fields)
 
 
