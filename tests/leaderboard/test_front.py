@@ -145,7 +145,9 @@ def test_one_leaderboard_and_the_others_apart(tmp_path):
     boards = [rows for caption, rows in page.tables.items() if "sentences: mean ±" in caption]
     assert len(boards) == 1 and len(boards[0]) == 1 + 4
     (other,) = [
-        rows for caption, rows in page.tables.items() if "Each method in the state" in caption
+        rows
+        for caption, rows in page.tables.items()
+        if "Each method in its headline state" in caption
     ]
     assert {row[0] for row in other[1:]} == {"WSA r=16, pruned", "Spectral Adapter r=8"}
     assert page.ids.count("leaderboard") == 1
