@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import formats, measures
 from wsa.leaderboard.downloads import write_downloads
+from wsa.leaderboard.numbers import write_results
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
 from wsa.leaderboard.pages.front import front_context
@@ -23,7 +24,9 @@ from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
 from wsa.leaderboard.plots.hero import hero_image
+from wsa.leaderboard.plots.parts.canvas import SHAPES
 from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
@@ -69,6 +72,7 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         with atomic_folder(layout.suite_page(collection.name).parent) as folder:
             site.write_collection(collection, folder)
     site.write_front(layout.site)
+    write_results(views, project().version, layout.site_json, layout.site_schema)
 
 
 class _Site:
@@ -86,8 +90,8 @@ class _Site:
         )
         self.templates.filters |= formats.FILTERS | measures.FILTERS
         self.templates.globals |= {
-            "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
-            "shown": views, "together": collections, "metrics": METRICS,
+            "site_name": SITE_NAME, "question": QUESTION, "version": project().version,
+            "shown": views, "together": collections, "metrics": METRICS, "shapes": SHAPES,
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -128,17 +132,12 @@ class _Site:
                 path = folder / "runs" / method / f"seed-{run.seed}.html"
                 context = run_context(view, run, run_pictures(view, run))
                 self.page(path, "run.html", "../../../", name, **context)
-                shutil.copyfile(run.files.result, path.with_suffix(".json"))
+                record = json.loads(run.files.result.read_text(encoding="utf-8"))
+                text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+                path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 def _calibration() -> Calibration | None:
     """The engine's published calibration, where it was measured."""
     path = Path(evidence.__file__).parent / "calibration.json"
     return read_record(path, Calibration) if path.exists() else None
-
-
-def _version() -> str:
-    try:
-        return version("weighted-spectral-adapter")
-    except PackageNotFoundError:  # run from a source tree
-        return "from source"
