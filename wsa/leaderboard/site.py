@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.numbers import write_results
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
+from wsa.leaderboard.pages.explore import explore_context
 from wsa.leaderboard.pages.front import front_context
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
@@ -25,7 +26,7 @@ from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
 from wsa.leaderboard.plots.hero import hero_image
 from wsa.leaderboard.plots.parts.canvas import SHAPES
-from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.plots.parts.pictures import Mark, marks_of
 from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
@@ -61,7 +62,8 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
                 together[member.suite].append((collection.name, collection.title))
     views = [SuiteView(read_suite(suite, layout), marks, together[suite.name]) for suite in suites]
     by_name = {suite.name: suite for suite in suites}
-    site = _Site(views, [CollectionView(record, by_name, marks) for record in collections])
+    shown = [CollectionView(record, by_name, marks) for record in collections]
+    site = _Site(views, shown, marks)
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -78,8 +80,14 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
 class _Site:
     """The templates, and what all pages share."""
 
-    def __init__(self, views: Sequence[SuiteView], collections: Sequence[CollectionView]) -> None:
+    def __init__(
+        self,
+        views: Sequence[SuiteView],
+        collections: Sequence[CollectionView],
+        marks: Mapping[str, Mark],
+    ) -> None:
         self.views = views
+        self.marks = marks
         self.collections = collections
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
@@ -106,6 +114,8 @@ class _Site:
     def write_front(self, folder: Path) -> None:
         text = self.fill("reading.html", "", "reading", calibration=_calibration())
         write_text(folder / "reading.html", text)
+        text = self.fill("explore.html", "", "explore", **explore_context(self.views, self.marks))
+        write_text(folder / "explore.html", text)
         text = self.fill("index.html", "", "front", **front_context(self.views, self.collections))
         write_text(folder / "index.html", text)
 
