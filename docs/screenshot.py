@@ -3,7 +3,8 @@
     wsa --results published site minilm-l6_domains minilm-l6_sst2 minilm-l6_ablations
     python docs/screenshot.py
 
-The page from its headline to the end of its leaderboard, in the light colours. Needs Chromium, its driver (Debian: chromium, chromium-driver) and the test extra.
+The page from its headline to the end of its leaderboard, in the light colours. Needs Chromium,
+its driver (Debian: chromium, chromium-driver) and the test extra.
 """
 
 from __future__ import annotations

@@ -188,6 +188,13 @@ def _site(args: argparse.Namespace, layout: Layout) -> None:
     print(f"open {layout.index_page}")
 
 
+def _sentences(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.leaderboard.sentences import disagreements
+
+    for line in disagreements(_suite(args, layout), layout, args.method_a, args.method_b):
+        print(line)
+
+
 def _publish(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.archive.publish import publish
 
@@ -362,6 +369,10 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--seed", type=seed, default=0)
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")
+    stage(
+        "sentences", _sentences, "the sentences that two methods disagree on", "suite",
+        "method_a", "method_b",
+    )  # fmt: skip
     published = stage("publish", _publish, "copy a suite's records to published/", "suite")
     published.add_argument("--published", type=Path, default=defaults.published, metavar="DIR")
     published.add_argument(

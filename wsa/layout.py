@@ -212,6 +212,16 @@ class Layout:
     def index_page(self) -> Path:
         return self.site / "index.html"
 
+    @property
+    def site_json(self) -> Path:
+        """Every number of the site (`records.site.SiteResults`)."""
+        return self.site / "results.json"
+
+    @property
+    def site_schema(self) -> Path:
+        """The JSON schema of `site_json`."""
+        return self.site / "results.schema.json"
+
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"
 

@@ -134,7 +134,7 @@ def test_a_mark_says_its_numbers_to_whoever_points_at_it(browser, site):
         return [tip.hidden, tip.textContent];"""
     )
     assert said[0] is False
-    assert "n = " in said[1] and "accuracy, %" in said[1] and "parameters kept" in said[1]
+    assert "\nn: 3" in said[1] and "\naccuracy, %: " in said[1] and "\nparameters kept: " in said[1]
 
 
 def test_the_image_for_links_has_the_size_they_are_shown_with(site):

@@ -61,7 +61,7 @@ def test_every_run_has_its_page_and_its_record(site):
             / result.relative_to(site.layout.suite(suite.name)).parent.with_suffix(".html")
         )
         assert page.is_file()
-        assert page.with_suffix(".json").read_bytes() == result.read_bytes()
+        assert json.loads(page.with_suffix(".json").read_text()) == json.loads(result.read_text())
 
 
 def test_the_leaderboard_shows_what_the_records_say(site, pages):
@@ -187,8 +187,7 @@ def test_the_speed_on_the_page_is_the_verdict_s(tmp_path):
 
 def test_downloads_are_the_tables_themselves(site):
     for name in (
-        "table.csv", "table.md", "runs.csv", "comparisons.csv", "tables.json", "claims.json",
-        "thresholds.json",
+        "table.csv", "table.md", "runs.csv", "comparisons.csv", "claims.json", "thresholds.json",
     ):  # fmt: skip
         copy = site.folder / "tiny/downloads" / name
         assert copy.read_bytes() == (site.layout.suite("tiny") / name).read_bytes()
@@ -241,7 +240,7 @@ def test_other_thresholds_are_drawn_with_their_numbers(site):
         figure = re.search(rf'<figure id="threshold-{name}">.*?</figure>', source, re.DOTALL)[0]
         assert "Seed 1, the first, alone, on 120 validation sentences" in figure
         assert "τ = 0.05" in figure and "nothing is chosen by this" in figure
-        cells = re.findall(r"<t[dh][^>]*><bdi>(.*?)</bdi>", figure.split("<tbody>")[1])
+        cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", figure.split("<tbody>")[1])
         scale = 100 if name == "accuracy" else 1
         expected = [(f"{row[0]:g}", f"{scale * row[column]:.2f}") for row in SWEPT]
         assert list(zip(cells[::2], cells[1::2], strict=True)) == expected
@@ -335,7 +334,7 @@ def test_the_calibration_of_other_metrics_is_told_apart(tmp_path, monkeypatch):
     text = (layout.site / "reading.html").read_text()
     assert "Order claims about accuracy:" in text
     assert "Order claims about mean squared error: 1 kind" in text
-    assert f"<bdi>{world.description}</bdi></dd>" in text, "numbers are never the same label"
+    assert f"{world.description}</dd>" in text, "numbers are never the same label"
 
 
 def test_the_site_is_small(site):

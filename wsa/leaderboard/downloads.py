@@ -25,7 +25,6 @@ def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> li
         ("table_headline.tex", "Headline states alone (LaTeX)"),
         (layout.runs_csv(name), "Every run (CSV)"),
         (layout.comparisons_csv(name), "Every pair of methods (CSV)"),
-        (layout.tables_json(name), "Methods and pairs (JSON)"),
         (layout.claims_json(name), "Claims and verdicts (JSON)"),
         (layout.findings_json(name), "Findings (JSON)"),
         (layout.inference_json(name), "Inference speed (JSON)"),

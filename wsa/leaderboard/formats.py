@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime
 
 from markupsafe import Markup, escape
@@ -112,6 +113,22 @@ def printable(text: object) -> str:
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", str(text))
 
 
+# classes of Unicode's bidirectional algorithm that may turn what stands beside them
+_TURNING = {"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"}
+
+
+def isolated(text: object) -> Markup:
+    """`text` that cannot turn the direction of what stands beside it.
+
+    >>> isolated("LoRA, rank 8"), isolated("\u05d0")
+    (Markup('LoRA, rank 8'), Markup('<bdi>\u05d0</bdi>'))
+    """
+    said = escape(printable(text))
+    if _TURNING.isdisjoint(map(unicodedata.bidirectional, said)):
+        return said
+    return Markup("<bdi>{}</bdi>").format(said)
+
+
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -153,5 +170,6 @@ def linked(text: object) -> Markup:
 FILTERS = {
     "decimals": decimals, "signed": signed, "count": count, "parameters": parameters,
     "seconds": seconds, "memory": memory, "rate": rate, "date": date, "plain": plain,
-    "printable": printable, "latex": latex, "whole": whole, "linked": linked,
+    "printable": printable, "isolated": isolated, "latex": latex, "whole": whole,
+    "linked": linked,
 }  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ from wsa.leaderboard import formats, measures
 from wsa.leaderboard.changes import changes
 from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.headline import asked, leading
+from wsa.leaderboard.numbers import write_results
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
+from wsa.leaderboard.pages.explore import explore_context
 from wsa.leaderboard.pages.front import front_context
 from wsa.leaderboard.pages.literature import FILTERS as OF_RECORD
 from wsa.leaderboard.pages.literature import LiteratureView, method_page, record_page
@@ -26,7 +29,8 @@ from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
 from wsa.leaderboard.plots.hero import hero, hero_image
-from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.plots.parts.canvas import SHAPES
+from wsa.leaderboard.plots.parts.pictures import Mark, marks_of
 from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
@@ -72,11 +76,9 @@ def render(
         for suite in suites
     ]
     by_name = {suite.name: suite for suite in suites}
-    site = _Site(
-        views,
-        [CollectionView(record, by_name, marks) for record in collections],
-        LiteratureView(literature, views) if literature else None,
-    )
+    shown = [CollectionView(record, by_name, marks) for record in collections]
+    record = LiteratureView(literature, views) if literature else None
+    site = _Site(views, shown, marks, record)
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -90,6 +92,7 @@ def render(
         with atomic_folder(layout.record_page.parent) as folder:
             site.write_record(site.record, folder)
     site.write_front(layout)
+    write_results(views, project().version, layout.site_json, layout.site_schema)
 
 
 class _Site:
@@ -99,9 +102,11 @@ class _Site:
         self,
         views: Sequence[SuiteView],
         collections: Sequence[CollectionView],
+        marks: Mapping[str, Mark],
         record: LiteratureView | None,
     ) -> None:
         self.views = views
+        self.marks = marks
         self.collections = collections
         self.cards: dict[str, str] = {}  # where a page stands → the picture that links to it show
         self.record = record
@@ -116,7 +121,7 @@ class _Site:
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "project": project(),
             "shown": views, "together": collections, "record": record, "metrics": METRICS,
-            "asked": asked(views),
+            "asked": asked(views), "shapes": SHAPES,
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -133,6 +138,8 @@ class _Site:
     def write_front(self, layout: Layout) -> None:
         text = self.fill("reading.html", "", "reading", calibration=_calibration())
         write_text(layout.site / "reading.html", text)
+        text = self.fill("explore.html", "", "explore", **explore_context(self.views, self.marks))
+        write_text(layout.site / "explore.html", text)
         first = leading(self.views)
         if first and first.suite.name in self.cards:
             self.cards["front"] = self.cards[first.suite.name]
@@ -181,7 +188,9 @@ class _Site:
                 path = folder / "runs" / method / f"seed-{run.seed}.html"
                 context = run_context(view, run, run_pictures(view, run))
                 self.page(path, "run.html", "../../../", name, **context)
-                shutil.copyfile(run.files.result, path.with_suffix(".json"))
+                record = json.loads(run.files.result.read_text(encoding="utf-8"))
+                text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+                path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 def _calibration() -> Calibration | None:

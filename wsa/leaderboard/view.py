@@ -199,6 +199,18 @@ class SuiteView:
         base = found.seconds[BASE]
         return [self._speed(name, adapter, rounds, base) for name, adapter, rounds in held]
 
+    def rounds_of(self, entry: Entry) -> Sequence[float]:
+        """Seconds of each timed round of the entry's model; empty where it was not timed.
+
+        An adapter stays beside the weights; what has none is the model itself.
+        """
+        found = self.results.inference
+        if found is None or entry.state == "gate_only":
+            return ()
+        beside = f"{entry.name} pruned" if entry.state == "pruned" else entry.name
+        own = () if entry.method.gated else found.seconds.get(entry.name, ())
+        return found.adapters.get(beside, own)
+
     def _speed(
         self, name: str, adapter: str, rounds: Sequence[float], base: Sequence[float]
     ) -> Speed:

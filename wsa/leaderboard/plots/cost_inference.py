@@ -12,12 +12,8 @@ def draw(view: SuiteView) -> list[Picture]:
     found = view.results.inference
     if found is None:
         return []
-    points = []
-    for entry in headline(view):
-        beside = f"{entry.name} pruned" if entry.method.gated else entry.name
-        rounds = found.adapters.get(beside) or found.seconds.get(entry.name)
-        if rounds:
-            points.append(of_values(entry, rounds))
+    timed = ((entry, view.rounds_of(entry)) for entry in headline(view))
+    points = [of_values(entry, rounds) for entry, rounds in timed if rounds]
     return against_cost(
         view, "inference", "Inference time",
         f"Of {found.sentences} sentences with the first seed’s model, the mean over rounds with "

@@ -12,6 +12,7 @@ from wsa.leaderboard.view import SuiteView
 SECTION, ORDER = "ranks", 10
 ALSO_ON_SUITE = True
 STEPS = 16  # the stylesheet's sequential scale is --heat-0 … --heat-16
+FEW = 4  # projections that one drawing has room for, on a phone too
 DARK = 8  # the last of them on which the page's ink is read
 
 
@@ -38,11 +39,15 @@ def _heat_map(
     layers = list(dict.fromkeys(layer for layer, _ in cells))
     projections = list(dict.fromkeys(projection for _, projection in cells))
     grid = np.array([[cells.get((la, pr), np.nan) for pr in projections] for la in layers])
-    drawings = [
-        _cells(grid, layers, projections, largest, width, turned)
-        for width, turned in ((96, False), (int(300 / max(len(projections), 1)), True))
-    ]
-    image = both(*drawings, f"{title}. {caption}")
+    said = f"{title}. {caption}"
+    if len(projections) <= FEW:
+        image = _cells(grid, layers, projections, largest, 84, False).svg(said)
+    else:
+        narrow = int(300 / len(projections))
+        image = both(
+            _cells(grid, layers, projections, largest, 96, False),
+            _cells(grid, layers, projections, largest, narrow, True), said,
+        )  # fmt: skip
     rows = [
         [layer, *(f"{v:.2f}" if np.isfinite(v) else "–" for v in grid[i])]
         for i, layer in enumerate(layers)

@@ -52,6 +52,7 @@
   tip.hidden = true;
   document.body.append(tip);
   const words = (group) => {
+    if (group.dataset.tip) return group.dataset.tip;
     const table = group.closest("figure").querySelector("table");
     const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
     return group.dataset.row.split(" ").map((index) => {
@@ -61,7 +62,7 @@
     }).join("\n\n");
   };
   const follow = (event) => {
-    const group = event.target.closest?.("figure svg g[data-row]");
+    const group = event.target.closest?.("figure svg g[data-row], figure svg g[data-tip]");
     tip.hidden = !group;
     if (!group) return;
     tip.textContent = words(group);

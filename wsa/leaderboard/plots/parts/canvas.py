@@ -169,9 +169,13 @@ def _style(part: Part) -> object:
             return replace(part, x=0, y=0, text="")
         case Path() if not part.fill and part.opacity == 1:
             return replace(part, points=())
-        case Marker() if part.size < DOT:
+        case Marker() if _is_dot(part):
             return replace(part, x=0, y=0)
     return id(part)
+
+
+def _is_dot(mark: Marker) -> bool:
+    return mark.size < DOT or (mark.shape == "o" and not mark.hollow)
 
 
 def _elements(parts: Sequence[Part]) -> str:
@@ -183,7 +187,7 @@ def _elements(parts: Sequence[Part]) -> str:
             return f"<g{rows}{kind}>{''.join(map(_elements, _alike(first.parts)))}</g>"
         case Path():
             return _paths(parts)
-        case Marker() if first.size < DOT:
+        case Marker() if _is_dot(first):
             return _dots(parts)
         case Marker():
             return _marker(first)

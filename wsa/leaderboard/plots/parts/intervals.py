@@ -98,17 +98,18 @@ def _rows(
     )  # fmt: skip
     canvas = area.canvas
     area.across(ticks(*limits, most=8 if width == WIDE else 5), axis)
-    for i, bar in enumerate(bars):
-        middle = area.y(i)
-        y = middle if beside else middle + row / 2 - 10
-        first = y + 4 if beside else middle - row / 2 + 15
-        for number, words in enumerate(names[i]):
-            x, anchor = (left - 10, "end") if beside else (area.left, "start")
+    middles = [area.y(i) for i in range(len(bars))]
+    firsts = [y + 4 if beside else y - row / 2 + 15 for y in middles]  # base lines of names
+    x, anchor = (left - 10, "end") if beside else (area.left, "start")
+    for lines, first in zip(names, firsts, strict=True):
+        for number, words in enumerate(lines):
             canvas.text(x, first + 16 * number, words, anchor=anchor, halo=not beside)
+    for bar, first in zip(bars, firsts, strict=True):
         value = decimals(bar.centre, digits)
         canvas.text(width - 2, first, value, "muted", anchor="end", halo=not beside)
+    for i, (bar, middle) in enumerate(zip(bars, middles, strict=True)):
         with canvas.group(i):
-            _bar(area, bar, y, limits, digits)
+            _bar(area, bar, middle if beside else middle + row / 2 - 10, limits, digits)
     if zero:
         canvas.line([(area.x(0), area.top), (area.x(0), area.bottom)], "ink")
     return canvas
