@@ -46,14 +46,18 @@ def results_of(views: Sequence[SuiteView], version: str) -> SiteResults:
             )
             for view in views for claim in view.suite.claims if claim.kind == "value"
         ),
-        published=tuple(
-            SitePublished(
-                suite=view.suite.name, method=known.method, nearest=known.row,
-                value=known.accuracy, protocol=known.protocol, source=known.source,
-            )
-            for view in views for known in view.suite.published
-        ),
+        published=tuple(known for view in views for known in _published(view)),
     )  # fmt: skip
+
+
+def _published(view: SuiteView) -> Iterator[SitePublished]:
+    """What the published record has of the suite's model and task."""
+    alike = {row.number: name for name in view.suite.methods for row in view.published_like(name)}
+    for row in view.published:
+        yield SitePublished(
+            suite=view.suite.name, method=row.label, nearest=alike.get(row.number),
+            value=float(row.value), protocol=row.table.stated, source=row.table.link,
+        )  # fmt: skip
 
 
 def write_results(views: Sequence[SuiteView], version: str, path: Path, schema: Path) -> None:

@@ -93,7 +93,7 @@ class SitePublished(Record):
 
     suite: str
     method: str = Field(description="as its source names it")
-    nearest: str | None = Field(description="the suite's method that is most like it")
+    nearest: str | None = Field(description="the suite's method that is just this, at its rank")
     value: float = Field(description="accuracy in percent")
     protocol: str
     source: str
