@@ -299,8 +299,8 @@ class SuiteView:
         """
         claims = [claim for claim in self.suite.claims if claim.kind == "value"]
         groups = [
-            ("whose sentences also chose, or that do not say", False),
-            ("whose sentences did not choose", True),
+            ("chosen on the sentences reported, or that do not say", False),
+            ("chosen on other sentences", True),
         ]
         said = []
         for words, apart in groups:
