@@ -170,6 +170,10 @@ class Layout:
         """Accuracy at other thresholds (`records.evidence.Thresholds`); may be missing."""
         return self.suite(suite) / "thresholds.json"
 
+    def bundle(self, suite: str) -> Path:
+        """The archive of a suite's results, beside the folder of results; may be missing."""
+        return self.results.parent / f"{suite}.zip"
+
     # --- the site ---
     @property
     def index_page(self) -> Path:

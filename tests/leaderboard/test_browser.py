@@ -23,6 +23,7 @@ from wsa.records.run import Result
 
 PAGES = (
     "index.html",
+    "explore.html",
     "reading.html",
     "tiny/index.html",
     "tiny/compare.html",
@@ -211,7 +212,10 @@ def axe() -> str:
 @pytest.mark.parametrize(
     ("path", "scheme"),
     [(path, "light") for path in PAGES]
-    + [(path, "dark") for path in ("index.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")],
+    + [
+        (path, "dark")
+        for path in ("index.html", "explore.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")
+    ],
 )
 def test_axe_finds_nothing_serious(opened, browser, axe, path, scheme):
     features = [{"name": "prefers-color-scheme", "value": scheme}]
