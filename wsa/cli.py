@@ -386,7 +386,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="every run")
     which.add_argument("--hashes", action="store_true", help="no run: every file's hash instead")
     bundle = stage("bundle", _bundle, "one archive with all of a suite's results", "suite")
-    bundle.add_argument("destination", type=Path, nargs="?", help="default: <suite>.zip")
+    bundle.add_argument(
+        "destination", type=Path, nargs="?", help="default: <suite>.zip beside results/"
+    )
     bundle.add_argument("--check", action="store_true", help="check the archive SUITE instead")
     stage("schemas", _schemas, "write the JSON schemas of suites, data sets and models", "folder")
     return parser

@@ -207,6 +207,10 @@ class Layout:
         """What the suite's runs say of published orderings (`records.literature.Judged`)."""
         return self.suite(suite) / "literature.json"
 
+    def bundle(self, suite: str) -> Path:
+        """The archive of a suite's results, beside the folder of results; may be missing."""
+        return self.results.parent / f"{suite}.zip"
+
     # --- the site ---
     @property
     def index_page(self) -> Path:

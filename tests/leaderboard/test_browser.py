@@ -22,6 +22,7 @@ from wsa.records.run import Result
 
 PAGES = (
     "index.html",
+    "explore.html",
     "reading.html",
     "tiny/index.html",
     "tiny/compare.html",
@@ -204,7 +205,10 @@ def width_on_a_phone(browser, url: str) -> int:
 @pytest.mark.parametrize(
     ("path", "scheme"),
     [(path, "light") for path in PAGES]
-    + [(path, "dark") for path in ("index.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")],
+    + [
+        (path, "dark")
+        for path in ("index.html", "explore.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")
+    ],
 )
 def test_axe_finds_nothing_serious(opened, browser, axe, path, scheme):
     features = [{"name": "prefers-color-scheme", "value": scheme}]

@@ -192,3 +192,84 @@ def test_a_method_looks_alike_whatever_stands_beside_it():
     drawn = [look for name, look in alone.items() if suite.methods[name].kind not in
              ("majority", "head_only")]  # fmt: skip
     assert len({colour for colour, _ in drawn}) == len(drawn)
+
+
+def test_two_rows_are_chosen_and_put_side_by_side(browser, site):
+    browser.get("about:blank")
+    browser.get(site.url("tiny/index.html"))
+    for key in ("head_only.unpruned", "wsa.pruned"):
+        box = browser.find_element("css selector", f"th[data-compare='{key}'] input")
+        browser.execute_script("arguments[0].click()", box)
+    browser.find_element("css selector", ".compare-bar a").click()
+    assert browser.current_url.endswith("tiny/compare.html?a=head_only.unpruned&b=wsa.pruned")
+    section = browser.find_element("id", "pair")
+    records = json.loads(site.layout.tables_json("tiny").read_text())["comparisons"]
+    (pair,) = [
+        p for p in records
+        if {(p["method_a"], p["state_a"]), (p["method_b"], p["state_b"])}
+        == {("head_only", "unpruned"), ("wsa", "pruned")}
+    ]  # fmt: skip
+    turn = 1 if pair["method_a"] == "head_only" else -1
+    ends = sorted(turn * pair["interval"][end] for end in ("low", "high"))
+    said = section.text.replace("−", "-")
+    assert f"{turn * pair['difference']:+.2f} points" in said
+    assert f"{ends[0]:+.2f} to {ends[1]:+.2f}, n = 3 seeds" in said
+    assert "wsa sentences tiny head_only wsa" in section.text
+    link = section.find_elements("css selector", "li a")[0]
+    count = int(link.text.split()[0])
+    link.click()
+    rows = browser.find_elements("css selector", "#sentences tbody tr")
+    assert sum(row.is_displayed() for row in rows) == count
+
+
+@pytest.fixture
+def explore(browser, site):
+    """Open the page, with what its address says."""
+
+    def get(fragment: str = ""):
+        browser.get("about:blank")
+        browser.get(site.url("explore.html") + (f"#{fragment}" if fragment else ""))
+        return browser
+
+    return get
+
+
+def shown(browser) -> list[list[str]]:
+    """The cells of the rows that are listed."""
+    return browser.execute_script(
+        """return [...document.querySelectorAll('#explore tbody tr')].filter((row) => !row.hidden)
+          .map((row) => [...row.cells].map((cell) => cell.textContent.trim()));"""
+    )
+
+
+def test_what_is_explored_is_in_the_address(explore):
+    page = explore()
+    assert len(shown(page)) == 5 and {row[2] for row in shown(page)} == {"–", "pruned"}
+    box = page.find_element("css selector", "input[name=methods][value=lora]")
+    box.send_keys(" ")  # the keyboard is enough
+    page.execute_script(
+        """const form = document.getElementById('explore-controls');
+        form.cost.value = 'memory'; form.states.value = 'all';
+        form.cost.dispatchEvent(new Event('change', {bubbles: true}));"""
+    )
+    rows = shown(page)
+    assert len(rows) == 6 and "gates pruned" in {row[2] for row in rows}
+    address = page.current_url
+    assert explore(address.split("#")[1]).current_url == address
+    assert shown(page) == rows
+    marks = page.find_elements("css selector", "#explore-pictures g[data-tip]")
+    assert len(marks) == len(rows)
+    assert "Peak memory" in marks[0].get_attribute("data-tip")
+    page.find_element("css selector", "button[type=reset]").click()
+    assert len(shown(page)) == 5 and "#" not in page.current_url
+
+
+def test_without_scripts_every_row_is_listed(explore, browser):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        explore()
+        rows = browser.find_elements("css selector", "#explore tbody tr")
+        assert len(rows) == 7 and all(row.is_displayed() for row in rows)
+        assert not browser.find_element("id", "explore-controls").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

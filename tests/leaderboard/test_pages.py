@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -149,6 +150,42 @@ def test_latex_is_escaped_and_whole(site):
             ["pdflatex", "-interaction=batchmode", "-halt-on-error"],
             input=document % text, text=True, check=True, cwd=site.folder.parent,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["table.tex", "table_headline.tex", "claims.tex"])
+def test_latex_closes_what_it_opens_and_has_its_columns(site, name):
+    text = (site.folder / "tiny/downloads" / name).read_text()
+    bare = re.sub(r"(?<!\\)%.*", "", text)
+    bare = re.sub(r"\\[{}&%$#_]", "", bare)  # what is escaped neither opens nor parts
+    depth = 0
+    for letter in bare:
+        depth += (letter == "{") - (letter == "}")
+        assert depth >= 0
+    assert depth == 0 and bare.count("$") % 2 == 0
+    begun, ended = (re.findall(rf"\\{word}{{(\w+)}}", bare) for word in ("begin", "end"))
+    assert begun == list(reversed(ended)) == ["table", "tabular"]
+    columns = re.search(r"\\begin{tabular}{(.*)}", bare)[1]
+    count = len(re.findall("[lrcp]", re.sub(r"{[^{}]*}", "", columns)))
+    rows = [line for line in bare.splitlines() if line.endswith("\\\\")]
+    assert len(rows) > 2 and {row.count("&") + 1 for row in rows} == {count}
+    assert text.isascii() or not re.search("[−±≈×\u00a0]", text)
+
+
+def test_a_citation_names_the_results_and_their_archive(tmp_path):
+    layout = Layout(results=tmp_path / "r", resources=tmp_path / "d", site=tmp_path / "s")
+    suite = make_suite()
+    make_results(layout, suite, {"lora": 93.0, "full": 94.0}, sentences=60)
+    aggregate(suite, layout)
+    render([suite], layout)
+    path = layout.downloads(suite.name) / "cite.bib"
+    text = path.read_text()
+    assert text.startswith("@misc{wsa-tiny,\n") and text.endswith("}\n")
+    assert text.count("{") == text.count("}") and "SHA-256" not in text
+    assert re.search(r"year = {20\d\d},", text) and "n = 3 seeds, 60 validation" in text
+    archive = tmp_path / "tiny.zip"
+    archive.write_bytes(b"the archive")
+    render([suite], layout)
+    assert hashlib.sha256(b"the archive").hexdigest() in path.read_text()
 
 
 def test_a_table_of_the_headline_states_alone(site):

@@ -134,6 +134,9 @@ _LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "[": "{[}", "*": "{*}",  # else arguments of the line break before them
+    "\u00a0": "~", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≈": r"$\approx$", "≤": r"$\leq$",
+    "≥": r"$\geq$", "→": r"$\to$", "σ": r"$\sigma$", "τ": r"$\tau$", "λ": r"$\lambda$",
+    "Σ": r"$\Sigma$", "ℓ": r"$\ell$", "∞": r"$\infty$",
 }  # fmt: skip
 
 

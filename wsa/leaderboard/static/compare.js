@@ -19,7 +19,10 @@
       bar.replaceChildren();
       bar.hidden = !chosen.length;
       const [a, b] = chosen;
-      const name = (row) => row.querySelector("a").textContent.trim();
+      const name = (row) => {
+        const state = row.nextElementSibling.textContent.trim();
+        return row.querySelector("a").textContent.trim() + (state === "–" ? "" : `, ${state}`);
+      };
       if (!b) {
         bar.append(`${a ? name(a) : ""}: choose a second row to compare it with.`);
         return;
@@ -70,7 +73,7 @@
     const better = greater ? difference > 0 : difference < 0;
     section.append(element("p", `${one[0]} minus ${two[0]}: ${signed(difference)} ${unit}`
       + (ends ? ` (95 % interval ${signed(ends[0])} to ${signed(ends[1])}, n = ${found[5]} seeds)` : ", one seed: no interval")
-      + ". " + (!clear ? "This is not told from no difference."
+      + ". " + (!clear ? "The interval holds zero: which is better is not told."
         : `${better ? "The first" : "The second"} is better.`)
       + " This pair by itself: not corrected for asking several questions at once.", { class: "lede" }));
   } else section.append(element("p", "They have no seeds in common: no difference is known."));
