@@ -49,6 +49,13 @@ class Judged:
         return self.judgement.verdict if self.judgement else "not measured"
 
     @property
+    def claimed(self) -> str:
+        """In short; of what was not judged only a claimed value is known in short."""
+        if self.judgement:
+            return self.judgement.claimed
+        return f"{self.claim.expected:g}" if self.claim.kind == "value" else "–"
+
+    @property
     def state(self) -> str:
         return STATES[self.judgement.state] if self.judgement and self.judgement.state else ""
 
