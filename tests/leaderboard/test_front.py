@@ -240,3 +240,18 @@ def test_the_parts_of_a_judgement_agree_in_sign(tmp_path):
             assert float(low) < gap < float(high)
             assert (chance > 0.5) == (gap > 0) == (balance > 0) or abs(gap) < 0.1
     assert seen == 9
+
+
+def test_people_read_titles_and_one_word_for_each_state(tmp_path):
+    layout = Layout(results=ROOT / "published", site=tmp_path / "s")
+    suites, _ = load_suites(["minilm-l6_movie-snippets"], ROOT / "config")
+    render(suites, layout)
+    for path in (layout.index_page, layout.suite_page(suites[0].name)):
+        source = re.sub(r"<(style|script|code|svg).*?</\1>", "", path.read_text(), flags=re.DOTALL)
+        text = re.sub(r"<[^>]+>", " ", source)
+        for word in ("unpruned", "gate_only", "gate only", "spectral_a", "wsa_direction", "GiB"):
+            assert word not in text, (path.name, word)
+        assert "as trained" in text and "251,400" in text
+        assert "251 k" not in text
+    table = layout.table_md(suites[0].name).read_text()
+    assert "251,400" in table and "peak memory GB" in table and "gates pruned %" in table

@@ -23,7 +23,9 @@ def suite_context(view: SuiteView, pictures: SuitePictures) -> dict[str, object]
         "further": [(METRICS[metric], split, (metric, split)) for metric, split in view.further],
         "sections": pictures.sections,
         "runs": view.results.all_runs,
-        "run_methods": [(name, name) for name, those in runs.items() if those],
+        "run_methods": [
+            (name, view.suite.methods[name].title) for name, those in runs.items() if those
+        ],
         "gaps": gaps_of(view),
         "provenance": view.provenance,
     }
