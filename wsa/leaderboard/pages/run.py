@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MOST_SENTENCES = 100  # of a run's mistakes on its page
-MOST_IDS = 10  # where their texts are not at hand
+MOST_IDS = 5  # where their texts are not at hand
 MOST_CLASSES = 20  # whose confusion is a table of all pairs
 MOST_CONFUSED = 30  # pairs of more classes
 

@@ -45,7 +45,7 @@ def hero(view: SuiteView) -> list[Picture]:
     if not arrows:
         return []
     title = f"What pruning does to {view.metric.title} and to parameters"
-    drawings = [_drawing(view, arrows, *size) for size in ((760, 400), (360, 470))]
+    drawings = [_drawing(view, arrows, *size) for size in ((640, 390), (360, 470))]
     return [
         Picture(
             f"hero-{slug(view.suite.name)}", title, _caption(view, arrows),

@@ -100,12 +100,12 @@ def thin(x: np.ndarray, y: np.ndarray, limit: int = 40) -> tuple[np.ndarray, np.
 
 
 def _sampled(lines: Sequence[Line], axis: tuple[str, str]) -> Numbers:
-    """About ten steps of every labelled line."""
+    """A few steps of every labelled line."""
     lines = [line for line in lines if line.mark.label and len(line.x)]
     if not lines:
         return Numbers([axis[0]], [])
     longest = max(lines, key=lambda line: len(line.x))
-    steps = longest.x[np.unique(np.linspace(0, len(longest.x) - 1, 11).round().astype(int))]
+    steps = longest.x[np.unique(np.linspace(0, len(longest.x) - 1, 7).round().astype(int))]
     rows = []
     for step in steps:
         row: list[object] = [f"{step:,.0f}"]
