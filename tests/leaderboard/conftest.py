@@ -18,6 +18,7 @@ from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.literature.orderings import judge_literature
+from wsa.literature.schema import Literature
 from wsa.records.evidence import ThresholdPoint, Thresholds
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
@@ -68,6 +69,7 @@ class Site:
 
     suites: list[Suite]
     layout: Layout
+    literature: Literature
 
     @property
     def folder(self) -> Path:
@@ -126,7 +128,7 @@ def site(tmp_path_factory) -> Site:
     literature = make_literature(folder / "config", PUBLISHED, TABLES)
     judge_literature(literature, suite, layout)
     render(suites, layout, (), literature)
-    return Site(suites, layout)
+    return Site(suites, layout, literature)
 
 
 @pytest.fixture(scope="session")

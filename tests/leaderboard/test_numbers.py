@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 import jsonschema
 import pytest
+from tests.leaderboard.conftest import PUBLISHED
 from wsa.cli import main
 from wsa.records.evidence import Tables
 from wsa.records.record import read_record
@@ -60,7 +61,8 @@ def test_every_pair_is_there_with_its_runs(site, written):
 
 def test_claimed_published_and_measured_stand_apart(written):
     assert {(c["method"], c["value"]) for c in written["claimed"]} == {("wsa", 94.3)}
-    assert {p["value"] for p in written["published"]} == {94.95}
+    own = [one for one in PUBLISHED if "task" not in one and "copied_from" not in one]
+    assert {p["value"] for p in written["published"]} == {float(one["value"]) for one in own}
     assert not {94.3, 94.95} & {number["value"] for number in written["measured"]}
     verdicts = {(v["claim"], v["state"]): v["verdict"] for v in written["verdicts"]}
     assert verdicts["order", "unpruned"] == "supported"
@@ -70,7 +72,7 @@ def test_claimed_published_and_measured_stand_apart(written):
 
 
 def test_the_command_lists_what_the_page_counts(site, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("wsa.cli._suite", lambda args, layout: site.suites[0])
+    monkeypatch.setattr("wsa.suite.load.load_suite", lambda *named: site.suites[0])
     roots = ["--results", site.layout.results, "--resources", site.layout.resources]
     assert main([*map(str, roots), "sentences", "tiny", "full", "wsa"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()

@@ -80,7 +80,7 @@ def test_the_leaderboard_shows_what_the_records_say(site, pages):
 
 def test_a_gated_method_has_a_row_for_each_state(site, pages):
     page = pages[site.layout.suite_page("tiny").resolve()]
-    states = {r[1].strip() for r in page.rows if len(r) > 8 and r[0].strip() == "WSA r=16"}
+    states = {r[1] for r in page.table("sentences: mean ±") if r[0] == "WSA r=16"}
     assert states == {"as trained", "pruned", "gates pruned"}
 
 
@@ -244,7 +244,7 @@ def test_equal_results_give_equal_pages(site, tmp_path):
     layout = Layout(
         results=site.layout.results, resources=site.layout.resources, site=tmp_path / "again"
     )
-    render(site.suites, layout)
+    render(site.suites, layout, (), site.literature)
     first = {p.relative_to(site.folder): p for p in site.folder.rglob("*") if p.is_file()}
     again = {p.relative_to(layout.site): p for p in layout.site.rglob("*") if p.is_file()}
     assert first.keys() == again.keys()
