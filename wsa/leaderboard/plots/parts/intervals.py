@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from wsa.leaderboard.formats import decimals
 from wsa.leaderboard.measures import difference_axis, difference_words, gain, places
 from wsa.leaderboard.plots.parts.axes import Frame, ends, frame, ticks
-from wsa.leaderboard.plots.parts.canvas import Canvas, both, text_width
+from wsa.leaderboard.plots.parts.canvas import NARROW, Canvas, both, text_width
 from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture, shorten
 from wsa.leaderboard.results import Difference
 from wsa.task import Metric
 
 BESIDE = 250  # pixels that names beside their rows may take; longer ones stand above them
-WIDE, NARROW = 720, 360
+WIDE = 720  # pixels, of the drawing for a wide screen
 
 
 @dataclass(frozen=True)
