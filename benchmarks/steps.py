@@ -26,11 +26,12 @@ from jaxtyping import Int64
 from torch import nn
 from wsa.learning.batches import Indices, TokenTable, training_batches
 from wsa.learning.checkpoint import Checkpoints
-from wsa.learning.deberta import optimise
 from wsa.learning.loop import Loop
 from wsa.learning.models import attach
+from wsa.learning.optimise import optimise
+from wsa.learning.reproducible import reproducible
 from wsa.learning.tokens import Tokens, offsets_of
-from wsa.machine.devices import device_for_stage, reproducible
+from wsa.machine.devices import device_for_stage
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Method, Suite
 

@@ -126,6 +126,8 @@ def test_what_moves_no_bit_can_change(package, name):
         ("stages/session.py", TRAINED),
         ("suite/defaults.py", TRAINED | {"prune"}),
         *((f"stages/{stage}.py", {stage}) for stage in sorted(RUNS)),
+        ("suite/tuning.py", {"tune"}),
+        ("stages/tune.py", {"tune"}),
         ("evidence/statistics.py", {"aggregate", "across", "literature", "site"}),
         ("literature/orderings.py", {"literature", "site"}),
         ("leaderboard/site.py", {"site"}),
@@ -133,6 +135,19 @@ def test_what_moves_no_bit_can_change(package, name):
 )
 def test_what_decides_a_stage_s_numbers_counts_there_and_nowhere_else(package, name, stages):
     assert changed(package, name) == stages
+
+
+def test_a_tuner_counts_for_the_runs_of_its_own_type_alone(package):
+    (package / "tuners/mine").mkdir()
+    assert not changed(package, "tuners/mine/model.py")
+    identity = load_identity(package / "identity.py")
+    assert identity.code_hash("train", ("LORA",)) == code_hash("train")
+    before = identity.code_hash("train", ("MINE",))
+    assert before != code_hash("train")
+    changed(package, "tuners/mine/model.py")
+    after = load_identity(package / "identity.py")
+    assert after.code_hash("train", ("MINE",)) not in (before, code_hash("train"))
+    assert identity.own_tuners(["LORA", "MINE"]) == ["MINE"]
 
 
 def test_a_moved_and_a_removed_module_count(package):

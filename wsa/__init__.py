@@ -5,6 +5,7 @@
     ...                              # train; the ℓ1 term is in the model's loss
     wsa.effective_rank(model)        # module → directions in use
     wsa.prune(model)                 # drops the others
+    wsa.recompress(model, 4, batches)  # any low-rank adapter, cut by estimated loss
     wsa.export(model, "as-lora")     # an ordinary LoRA adapter, or the merged model
 
 Nothing is imported until it is used. Any of these names enters the methods in PEFT; to load a
@@ -23,6 +24,8 @@ _HOMES = {
     "effective_rank": "wsa.adapters.pruning",
     "export": "wsa.adapters.export",
     "parameter_groups": "wsa.adapters.groups",
+    "ChooseDirections": "wsa.adapters.callback",
+    "recompress": "wsa.adapters.recompress",
 }
 
 __all__ = list(_HOMES)

@@ -52,19 +52,35 @@ def _factors(args: argparse.Namespace, layout: Layout) -> None:
 def _check(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.stages.check import check_method
 
-    suite = _suite(args, layout)
+    suite = _trainable(args, layout)
     for method in [args.method] if args.method else suite.methods:
         check_method(suite, method, layout)
 
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
-    suite = _suite(args, layout)
+    suite = _trainable(args, layout)
     with _alone(suite, args, layout), leased_device():
         from wsa.machine.estimates import check_gpu_memory, free_gpu
         from wsa.stages.train import train
 
         check_gpu_memory(suite, [args.method], layout, free_gpu())
         train(suite, args.method, args.seed, layout, args.checkpoint_seconds)
+
+
+def _tune(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.stages.tune import tune
+    from wsa.suite.load import load_suite
+
+    suite = load_suite(args.suite, layout.config)
+    for method in [args.method] if args.method else suite.tuned_methods():
+        record = tune(suite, method, layout)
+        values = ", ".join(f"{key} {value:g}" for key, value in record.best.values.items())
+        value = record.best.states["unpruned"]
+        beyond = ", ".join(f"{key} is the {end} tried" for key, end in record.edges.items())
+        print(
+            f"{method}: {values} ({record.metric} {value:.4f}, the best of "
+            f"{len(record.trials)} trials)" + (f"; {beyond}" if beyond else "")
+        )
 
 
 def _prune(args: argparse.Namespace, layout: Layout) -> None:
@@ -150,9 +166,8 @@ def _calibrate(args: argparse.Namespace, layout: Layout) -> None:
 
 def _across(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.evidence.across import across
-    from wsa.suite.load import load_suites
 
-    suites, collections = load_suites([args.collection], layout.config, _seeds(args))
+    suites, collections = _suites([args.collection], args, layout)
     if not collections:
         raise InputError(
             "is a suite, not a collection of them", value=args.collection,
@@ -177,11 +192,10 @@ def _site(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.literature.reading import read_literature
     from wsa.records.across import Across
     from wsa.records.record import read_record
-    from wsa.suite.load import load_suites
     from wsa.suite.settings import shown_suites
 
     names = shown_suites(args.suites, layout.config)
-    suites, collections = load_suites(names, layout.config, _seeds(args))
+    suites, collections = _suites(names, args, layout)
     made = [path for one in collections if (path := layout.across_json(one.name)).exists()]
     together = [read_record(path, Across) for path in made]
     render(suites, layout, together, read_literature(layout))
@@ -253,10 +267,32 @@ def _alone(suite, args: argparse.Namespace, layout: Layout, *, trained: bool = F
     return alone(files.folder)
 
 
+def _suites(names: list[str], args: argparse.Namespace, layout: Layout):
+    """The suites and collections of these names, with the values that tuning chose so far."""
+    from wsa.records.tuning import tuned
+    from wsa.suite.load import load_suites
+
+    suites, collections = load_suites(names, layout.config, _seeds(args))
+    return [tuned(suite, layout) for suite in suites], collections
+
+
 def _suite(args: argparse.Namespace, layout: Layout):
+    """The suite that is named, with the values that its tuning has chosen so far."""
+    from wsa.records.tuning import tuned
     from wsa.suite.load import load_suite
 
-    return load_suite(args.suite, layout.config, _seeds(args))
+    return tuned(load_suite(args.suite, layout.config, _seeds(args)), layout)
+
+
+def _trainable(args: argparse.Namespace, layout: Layout):
+    """The same, for a stage that needs the chosen values; InputError where one is not there."""
+    from wsa.records.tuning import read_tuning
+
+    suite = _suite(args, layout)
+    for method in [args.method] if args.method else suite.methods:
+        if suite.waits_for_trials(method):
+            read_tuning(suite, method, layout)
+    return suite
 
 
 def _seeds(args: argparse.Namespace) -> list[int] | None:
@@ -269,6 +305,15 @@ def _seeds(args: argparse.Namespace) -> list[int] | None:
             "should be whole numbers with commas between them", key="--seeds", value=args.seeds,
             remedy="--seeds 0,1,2 (snakemake's --config takes brackets: seeds=[0,1,2])",
         ) from None  # fmt: skip
+
+
+def _rank(text: str) -> int | str:
+    """What reads a rank: a whole number, or 'all'."""
+    try:
+        return text if text == "all" else int(text)
+    except ValueError:
+        said = f"should be a whole number, or 'all', not {text!r}"
+        raise argparse.ArgumentTypeError(said) from None
 
 
 def _number(kind: type, low: float, below: float = math.inf) -> Callable[[str], float]:
@@ -310,7 +355,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def stage(name: str, command: Command, text: str, *arguments: str) -> argparse.ArgumentParser:
         sub = stages.add_parser(name, help=text, description=text)
-        kinds = {"seed": seed, "rank": int, "folder": Path}
+        kinds = {"seed": seed, "rank": _rank, "folder": Path}
         for argument in arguments:
             sub.add_argument(argument, type=kinds.get(argument, str))
         if "suite" in arguments or name in ("across", "site"):
@@ -331,6 +376,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS", help="how often the state is saved, to go on from if the run is killed "
         "(default: WSA_CHECKPOINT_SECONDS, else 60; 0: after every step)",
     )  # fmt: skip
+    tune = stage("tune", _tune, "choose among a method's trials", "suite")
+    tune.add_argument("method", nargs="?", help="default: every method with trials")
     stage("prune", _prune, "prune a trained gated adapter", "suite", "method", "seed")
     stage("evaluate", _evaluate, "predict, and write the run's record", "suite", "method", "seed")
     stage(

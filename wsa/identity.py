@@ -1,8 +1,9 @@
 """Which code decides a stage's numbers, and its hash: the layout says what moves bits.
 
 A stage's identity is that of the folders and files in `DECIDES`, by their tokens: comments,
-docstrings and line breaks do not count, and every version of Python gives the same hash. What lies
-elsewhere (messages, sources, claims, pages, estimates) can change without a run being made again.
+docstrings and line breaks do not count, and every version of Python gives the same hash. A tuner of
+`tuners/` counts for the runs of its own PEFT type alone. What lies elsewhere (messages, sources,
+claims, pages, estimates) can change without a run being made again.
 """
 
 from __future__ import annotations
@@ -11,16 +12,23 @@ import functools
 import hashlib
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
 
 # stage → what decides its numbers, below the package
-_LEARNING = ("adapters", "learning", "suite/defaults.py", "stages/session.py")
+_LEARNING = (
+    "adapters",
+    "learning",
+    "suite/defaults.py",
+    "stages/session.py",
+    "tuners/__init__.py",
+)
 DECIDES = {
     "tokenise": ("learning/tokens.py", "stages/tokenise.py"),
     "factors": ("adapters/factors.py", "stages/factors.py"),
+    "tune": ("suite/tuning.py", "stages/tune.py"),
     "train": (*_LEARNING, "stages/train.py"),
     "prune": ("adapters", "suite/defaults.py", "stages/prune.py"),
     "evaluate": (*_LEARNING, "stages/evaluate.py"),
@@ -41,17 +49,31 @@ _STRING_ENDS = {getattr(tokenize, f"{kind}STRING_END", None) for kind in "FT"} -
 
 
 @functools.cache
-def code_hash(stage: str) -> str:
-    """SHA-256 of the code that decides the numbers of `stage`, one of `DECIDES`."""
+def code_hash(stage: str, peft_types: tuple[str, ...] = ()) -> str:
+    """SHA-256 of the code that decides the numbers of `stage`, one of `DECIDES`.
+
+    Args:
+        stage: its name.
+        peft_types: of the methods that it works on; those of `tuners/` have code of their own.
+    """
     digest = hashlib.sha256()
-    for name in sorted(set(_files(stage))):
+    for name in sorted({*_files(DECIDES[stage]), *_files(map(_folder, own_tuners(peft_types)))}):
         tokens = token_hash((_ROOT / name).read_text(encoding="utf-8"))
         digest.update(f"{name}\0{tokens}\0".encode())
     return digest.hexdigest()
 
 
-def _files(stage: str) -> Iterator[str]:
-    for name in DECIDES[stage]:
+def own_tuners(peft_types: Iterable[str]) -> list[str]:
+    """Those of these PEFT types whose code is a folder of `tuners/`."""
+    return [name for name in peft_types if (_ROOT / _folder(name)).is_dir()]
+
+
+def _folder(peft_type: str) -> str:
+    return f"tuners/{peft_type.lower()}"
+
+
+def _files(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
         path = _ROOT / name
         for file in path.rglob("*.py") if path.is_dir() else [path]:
             yield file.relative_to(_ROOT).as_posix()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+TRIALS = "_tuning"  # ends the name of the suite of another one's trials, which has no file
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -96,7 +98,8 @@ class Layout:
 
     # --- what people write ---
     def suite_file(self, suite: str) -> Path:
-        return self.config / "suites" / f"{suite}.yaml"
+        """The file of a suite; of a suite of trials, that of the suite that they are for."""
+        return self.config / "suites" / f"{suite.removesuffix(TRIALS)}.yaml"
 
     def model_file(self, model: str) -> Path:
         return self.config / "models" / f"{model}.yaml"
@@ -153,8 +156,8 @@ class Layout:
         """The content-addressed cache of truncated SVDs."""
         return self.resources / "factors"
 
-    def factor_index(self, model: str, rank: int) -> Path:
-        """Which cached factors belong to which module of `model`, at `rank`."""
+    def factor_index(self, model: str, rank: int | str) -> Path:
+        """Which cached factors belong to which module of `model`, at `rank`, which may be 'all'."""
         return self.factors / f"{model}_r{rank}.json"
 
     def checked(self, suite: str, method: str) -> Path:
@@ -167,6 +170,10 @@ class Layout:
 
     def run(self, suite: str, method: str, seed: int | str) -> RunFiles:
         return run_below(self.suite(suite), method, seed)
+
+    def tuning(self, suite: str, method: str) -> Path:
+        """The trials of a method and the chosen values (`records.tuning.MethodTuning`)."""
+        return self.suite(suite) / "tuning" / f"{method}.json"
 
     def runs_csv(self, suite: str) -> Path:
         return self.suite(suite) / "runs.csv"

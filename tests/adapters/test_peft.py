@@ -461,3 +461,10 @@ def test_loading_by_peft_needs_only_the_files(gpt2_folder, tmp_path):
     further = PeftModel.from_pretrained(language_model(gpt2_folder), tmp_path, is_trainable=True)
     train(further, labels=INPUTS["input_ids"], steps=1)
     assert not torch.equal(logits(further), expected)
+
+
+def test_adapters_cannot_be_mixed_in_one_batch(bert_folder):
+    """PEFT's `adapter_names` gives each sentence its own adapter, where a tuner can."""
+    model = get_peft_model(classifier(bert_folder), SpectralConfig(r=2, target_modules=ATTENTION))
+    with pytest.raises(ValueError, match="cannot be mixed in one batch"):
+        model.eval()(**INPUTS, adapter_names=["default"] * len(INPUTS["input_ids"]))

@@ -99,8 +99,8 @@ def prepare(project: Path) -> tuple[Suite, Layout]:
     fetch_model(suite.model, layout)
     fetch_data(suite.data, layout)
     tokenise(suite.model, suite.data, layout)
-    if suite.largest_rank:
-        build_factor_index(suite.model, suite.largest_rank, layout)
+    for rank in {suite.factor_rank(method) for method in suite.methods} - {None}:
+        build_factor_index(suite.model, rank, layout)
     return suite, layout
 
 

@@ -56,7 +56,7 @@ def test_nothing_is_measured(tmp_path):
     title, below = front(layout)
     assert title == "94.3 % is untested: Tiny model has not been run on Tiny data."
     assert below == "Nothing has been measured yet."
-    assert Page(layout.index_page).table("Claimed: by the hypothesis")[1][1:] == [
+    assert Page(layout.index_page).table("Claimed by the hypothesis")[1][1:] == [
         "≈ 94.3", "–", "not measured"
     ]  # fmt: skip
 

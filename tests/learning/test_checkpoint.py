@@ -43,7 +43,29 @@ MONTECLORA = {
     "adapter": {"peft_type": "LORA", "r": 2, "monteclora_config": {"buffer_size": 4}},
     "learning_rate": 5.0e-3,
 }
-OTHERS = {"adalora": ADALORA, "pvera": PVERA, "monteclora": MONTECLORA}
+SPREAD = {"directions": "spread", "scale": 1.0}
+CHOOSES = {
+    "title": "WSA that chooses",
+    "adapter": {"peft_type": "WSA", "r": 4, **SPREAD, "choose": "sensitivity", "target_rank": 2},
+    "learning_rate": 5.0e-3,
+}
+CUT = {
+    "title": "Cut by estimated loss",
+    "adapter": {"peft_type": "SPECTRAL", "r": 4, **SPREAD},
+    "cut": {"target_rank": 1.5, "at": 0.5, "batches": 3},
+    "learning_rate": 5.0e-3,
+}
+LORA_CUT = {
+    "title": "LoRA, cut",
+    "adapter": {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "lora_dropout": 0.1},
+    "cut": {"target_rank": 1.5, "at": 0.5, "batches": 3},
+    "learning_rate": 5.0e-3,
+    "learning_rate_ratio": 4.0,
+}
+OTHERS = {
+    "adalora": ADALORA, "pvera": PVERA, "monteclora": MONTECLORA, "chooses": CHOOSES, "cut": CUT,
+    "lora_cut": LORA_CUT,
+}  # fmt: skip
 
 
 class Killed(BaseException):
@@ -118,6 +140,7 @@ def test_every_method_goes_on_to_the_same_bits(suite, layout, undisturbed, monke
             train(suite, method, 0, layout, checkpoint_seconds=0)
     record = train(suite, method, 0, layout)
     assert record.files == undisturbed(method)
+    assert record.continued_at == (3, 9)
     assert record.continued_at == (3, 9)
     assert record.trained_sentences == 2 * 96
 

@@ -61,7 +61,7 @@ def test_every_type_with_its_defaults_is_fit_or_refused_in_words(check, peft_typ
 def test_most_types_are_fit(check):
     """With sizes that fit the tiny model, where their own do not."""
     sizes = {
-        "ADALORA": {"total_step": 9},
+        "ADALORA": {"total_step": 12},  # as many as the suite's
         "C3A": {"block_size": 8},
         "LN_TUNING": {"target_modules": ["LayerNorm"]},
         "MISS": {"r": 4},
@@ -106,6 +106,8 @@ REFUSED = [
     ({"peft_type": "LORA", "exclude_modules": ".*valeu"}, "'.*valeu' matches none", "a full name"),
     ({"peft_type": "LORA", "layers_to_transform": [0, 7]}, "adapter.layers_to_transform: '7'", ""),
     ({"peft_type": "PROMPT_TUNING"}, "adapter.num_virtual_tokens: PROMPT_TUNING must", "such as"),
+    ({"peft_type": "ADALORA"}, "for another number of steps than the 12", "total_step: 12"),
+    ({"peft_type": "ADALORA", "total_step": 9}, "adapter.total_step: its schedule", "12"),
     ({"peft_type": "XLORA"}, "mixes LoRA adapters that were trained before", "take LORA instead"),
     ({"peft_type": "POLY"}, "a suite has one task", "take LORA instead"),
     ({"peft_type": "LORA", "alora_invocation_tokens": [9999]}, "no weight but the head's", "has "),

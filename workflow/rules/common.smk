@@ -16,6 +16,7 @@ from wsa.layout import Layout
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
 from wsa.suite.settings import choose_suites, read_settings
+from wsa.suite.tuning import trial_names, trials_of
 
 # a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
 os.environ[WORKFLOW] = str(os.getpid())
@@ -38,20 +39,23 @@ def machine_of(suite):
 try:
     SETTINGS = read_settings(config)
     _chosen, _collections, _line = choose_suites(SETTINGS, ELSEWHERE)
+    _trials = [trials_of(suite) for suite in _chosen if suite.tuning]
 except InputError as error:
     raise WorkflowError(str(error)) from None
 if workflow.is_main_process:  # jobs read this file again
     # for messages that say how something is made again
     os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
     print(_line, file=sys.stderr)
-    for _suite in _chosen:
+    for _suite in [*_trials, *_chosen]:
         print(
             f"{_suite.name}: {summary(_suite, SETTINGS.layout, machine_of(_suite))}",
             file=sys.stderr,
         )
 
 LAYOUT = SETTINGS.layout
-SUITES = {suite.name: suite for suite in _chosen}
+CHOSEN = {suite.name: suite for suite in _chosen}
+# what is run: those, and the trials of those that are tuned
+SUITES = {suite.name: suite for suite in [*_trials, *_chosen]}
 COLLECTIONS = {collection.name: collection for collection in _collections}
 MODELS = {suite.model.name: suite.model for suite in _chosen}
 DATA = {suite.data.name: suite.data for suite in _chosen}
@@ -101,6 +105,17 @@ def run_digest(wildcards):
     return SUITES[wildcards.suite].run_digest(wildcards.method)
 
 
+def code_of_run(stage):
+    """The hash of the code that decides a stage of a run; its tuner's is part of it."""
+    return lambda wildcards: code_hash(
+        stage, SUITES[wildcards.suite].method(wildcards.method).peft_types
+    )
+
+
+def code_of_suite(stage):
+    return lambda wildcards: code_hash(stage, SUITES[wildcards.suite].peft_types)
+
+
 def threshold_of(wildcards):
     return SUITES[wildcards.suite].method(wildcards.method).threshold
 
@@ -120,9 +135,31 @@ def model_of(wildcards):
 
 def factors_of(wildcards):
     suite = SUITES[wildcards.suite]
-    if not suite.method(wildcards.method).spectral:
-        return []
-    return LAYOUT.factor_index(suite.model.name, suite.largest_rank)
+    rank = suite.factor_rank(wildcards.method)
+    return LAYOUT.factor_index(suite.model.name, rank) if rank else []
+
+
+def checked_of(wildcards):
+    """That the method fits; one that differs from another in its rates alone fits as that does."""
+    suite = SUITES[wildcards.suite]
+    return LAYOUT.checked(suite.name, suite.first_alike(wildcards.method))
+
+
+def trials_of_method(wildcards):
+    suite = SUITES[wildcards.suite]
+    names = trial_names(suite, wildcards.method)
+    trials = trials_of(suite)
+    return [LAYOUT.run(trials.name, name, trials.seeds[0]).result for name in names]
+
+
+def tuning_of(wildcards):
+    """The values chosen for a method, or for every method of a suite; of a suite with tuning."""
+    suite = SUITES[wildcards.suite]
+    return [
+        LAYOUT.tuning(suite.name, name)
+        for name in suite.tuned_methods()
+        if getattr(wildcards, "method", name) == name
+    ]
 
 
 def pruning_of(wildcards):

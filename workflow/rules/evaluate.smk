@@ -22,6 +22,6 @@ rule evaluate:
         wsa=WSA,
         configuration=run_digest,
         metrics=metrics_of,
-        code=code_hash("evaluate"),
+        code=code_of_run("evaluate"),
     shell:
         "{params.wsa} evaluate {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

@@ -24,7 +24,7 @@ rule inference:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        code=code_hash("inference"),
+        code=code_of_suite("inference"),
     shell:
         "{params.wsa} inference {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
@@ -46,7 +46,7 @@ rule thresholds:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        code=code_hash("thresholds"),
+        code=code_of_suite("thresholds"),
     shell:
         "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} 2>&1 | tee {log}"
 
@@ -55,6 +55,7 @@ rule aggregate:
     input:
         results_of,
         inference_of,
+        tuning_of,
     output:
         LAYOUT.runs_csv("{suite}"),
         LAYOUT.table_csv("{suite}"),

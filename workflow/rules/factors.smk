@@ -11,7 +11,7 @@ rule factors:
     log:
         "logs/factors/{model}_r{rank}.log",
     wildcard_constraints:
-        rank="[0-9]+",
+        rank="[0-9]+|all",
     priority: 100
     threads: whole_machine(lambda wildcards: 1)
     resources:
@@ -30,6 +30,7 @@ rule check:
         model_of,
         tokens_of,
         factors_of,
+        tuning_of,
     output:
         LAYOUT.checked("{suite}", "{method}"),
     log:

@@ -16,6 +16,6 @@ rule prune:
     params:
         wsa=WSA,
         threshold=threshold_of,
-        code=code_hash("prune"),
+        code=code_of_run("prune"),
     shell:
         "{params.wsa} prune {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"

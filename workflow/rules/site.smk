@@ -8,28 +8,28 @@ localrules:
 rule site:
     input:
         RESULTS,
-        [LAYOUT.table_csv(suite) for suite in SUITES],
-        [LAYOUT.tables_json(suite) for suite in SUITES],
-        [LAYOUT.claims_json(suite) for suite in SUITES],
-        [LAYOUT.findings_json(suite) for suite in SUITES],
+        [LAYOUT.table_csv(suite) for suite in CHOSEN],
+        [LAYOUT.tables_json(suite) for suite in CHOSEN],
+        [LAYOUT.claims_json(suite) for suite in CHOSEN],
+        [LAYOUT.findings_json(suite) for suite in CHOSEN],
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],
         LITERATURE,
-        [LAYOUT.literature_json(suite) for suite in SUITES if LITERATURE],
+        [LAYOUT.literature_json(suite) for suite in CHOSEN if LITERATURE],
         [
             LAYOUT.thresholds_json(name)
-            for name, suite in SUITES.items()
+            for name, suite in CHOSEN.items()
             if any(method.gated for method in suite.methods.values())
         ],
     output:
         LAYOUT.index_page,
-        [LAYOUT.suite_page(name) for name in [*SUITES, *COLLECTIONS]],
+        [LAYOUT.suite_page(name) for name in [*CHOSEN, *COLLECTIONS]],
     log:
         "logs/site.log",
     params:
         wsa=WSA,
         seeds=SEEDS,
-        names=[*COLLECTIONS, *SUITES],
-        suites=[digest(suite) for suite in SUITES.values()],
+        names=[*COLLECTIONS, *CHOSEN],
+        suites=[digest(suite) for suite in CHOSEN.values()],
         code=code_hash("site"),
         templates=template_hash(),
     shell:

@@ -6,7 +6,8 @@ rule train:
         tokens_of,
         model_of,
         factors_of,
-        LAYOUT.checked("{suite}", "{method}"),
+        checked_of,
+        tuning_of,
     output:
         RUN.training,
         RUN.curve,
@@ -24,7 +25,7 @@ rule train:
     params:
         wsa=WSA,
         configuration=run_digest,
-        code=code_hash("train"),
+        code=code_of_run("train"),
     shell:
         "{params.wsa} train {wildcards.suite} {wildcards.method} {wildcards.seed} 2>&1 | tee {log}"
 

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,15 @@ def _thread_pools() -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController()
 
 
+def check_rank(rank: int, shape: Sequence[int], name: str) -> None:
+    """Raise InputError where a matrix of this shape has fewer than `rank` directions."""
+    if not 0 < rank <= min(shape):
+        raise InputError(
+            f"rank {rank} does not fit {name}, a matrix of {shape[0]}×{shape[1]}",
+            remedy=f"a rank from 1 to {min(shape)}",
+        )
+
+
 @_one_thread()
 def truncated_svd(weight: Float[Tensor, "out in"], rank: int, name: str = "the weight") -> Factors:
     """The `rank` leading singular triplets of `weight`, exact to float64's round-off.
@@ -99,11 +108,7 @@ def truncated_svd(weight: Float[Tensor, "out in"], rank: int, name: str = "the w
     """
     if weight.ndim != 2:
         raise InputError(f"{name} is no matrix", value=tuple(weight.shape))
-    if not 0 < rank <= min(weight.shape):
-        raise InputError(
-            f"rank {rank} does not fit {name}, a matrix of {weight.shape[0]}×{weight.shape[1]}",
-            remedy=f"a rank from 1 to {min(weight.shape)}",
-        )
+    check_rank(rank, weight.shape, name)
     matrix = weight.detach().to("cpu", torch.float64)
     if not torch.isfinite(matrix).all():
         raise InputError(f"{name} holds NaN or Inf", remedy="fetch the model again")

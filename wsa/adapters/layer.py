@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
+from wsa.adapters.basis import triplets
 from wsa.adapters.change import low_rank_change
 from wsa.adapters.config import SpectralConfig
-from wsa.adapters.factors import FactorCache, truncated_svd
 from wsa.adapters.saved import DIRECTION_AXIS, gate_values, take_directions
 
 
@@ -68,15 +68,11 @@ class SpectralLayer(BaseTunerLayer):
         # adapters of a half-precision model live in float32, as PEFT keeps its own
         new = {"dtype": torch.promote_types(weight.dtype, torch.float32), "device": weight.device}
         if config.init_factors and r > 0 and not weight.is_meta:
-            if config.factor_cache is not None:
-                rank = max(r, config.factor_rank or r)
-                cache = FactorCache(config.factor_cache)
-                factors, self.factor_keys[adapter_name] = cache.get(weight, rank, name=name)
-            else:
-                factors = truncated_svd(weight, r, name)
-            U = factors.U[:, :r].to(**new)
-            S = factors.singular_values[:r].to(**new)
-            V = factors.V[:r].to(**new)
+            factors, key = triplets(weight, r, config, name)
+            if key is not None:
+                self.factor_keys[adapter_name] = key
+            held = (factors.U, factors.singular_values, factors.V)
+            U, S, V = (tensor.to(**new) for tensor in held)
         else:  # the adapter's own file brings them; NaN shows where it does not
             shapes = ((out, r), (r,), (r, inner))
             U, S, V = (torch.full(shape, torch.nan, **new) for shape in shapes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from transformers.loss.loss_utils import LOSS_MAPPING, ForCausalLMLoss
 from transformers.pytorch_utils import Conv1D
 
 from wsa.adapters.change import low_rank_change
+from wsa.adapters.choosing import NOT_TOLD, DirectionAllocator
 from wsa.adapters.config import SpectralConfig
 from wsa.adapters.layer import SpectralLayer, SpectralLinear
 from wsa.adapters.saved import gate_values
@@ -45,6 +48,15 @@ class SpectralModel(BaseTuner):
             self.model.register_forward_pre_hook(self._prepare_changes),
             self.model.register_forward_hook(self._forget_changes, always_call=True),
         ]
+        self._warned = False
+
+    def inject_adapter(
+        self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any
+    ) -> None:
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
+        if getattr(self.peft_config[adapter_name], "choose", None):
+            # named as AdaLoRA's is: a training loop keeps its running means with the weights
+            self.rankallocator = DirectionAllocator(self.peft_config[adapter_name])
 
     def _create_and_replace(
         self,
@@ -188,10 +200,35 @@ class SpectralModel(BaseTuner):
         """The gates (r,) of the active gated adapters, by module."""
         return {name: layer.gates(adapter) for name, layer, adapter in self._gated()}
 
+    def update_and_allocate(self, global_step: int) -> None:
+        """Score the directions of an adapter that chooses them, and drop what is over its budget.
+
+        Belongs between the optimizer's step and clearing the gradients, at every step, as with
+        AdaLoRA; nothing happens for any other adapter.
+
+        Args:
+            global_step: how many steps were done before this one.
+
+        Raises:
+            ValueError: if the gates have no gradient, or the number of steps is not known.
+        """
+        gates = {
+            name: layer.spectral_gate[adapter]
+            for name, layer, adapter in self._gated()
+            if self.peft_config[adapter].choose
+        }
+        if gates:
+            self.rankallocator.update(gates, global_step + 1)
+
     def penalty(self) -> Tensor | None:
-        """λ Σ|g| over all modules and directions of the active adapters; None without gates."""
+        """λ Σ|g| over all modules and directions of the active adapters; None without gates.
+
+        Where directions are chosen, nothing is shrunk.
+        """
         gates: dict[str, list[Tensor]] = {}
         for _, layer, adapter in self._gated():
+            if self.peft_config[adapter].choose:
+                continue
             gates.setdefault(adapter, []).append(layer.spectral_gate[adapter])
         configs = self.peft_config
         terms = [
@@ -221,12 +258,25 @@ class SpectralModel(BaseTuner):
         """A forward hook: the ℓ1 term joins the loss of a training step."""
         if not model.training or getattr(outputs, "loss", None) is None:
             return
+        self._warn_if_not_told()
         penalty = self.penalty()
         if penalty is None:
             return
         if kwargs.get("num_items_in_batch") is not None:
             penalty = penalty * _share_of_step(model, kwargs)
         outputs.loss = outputs.loss + penalty
+
+    def _warn_if_not_told(self) -> None:
+        """Say so where an optimizer has moved gates that `update_and_allocate` should have held."""
+        allocator = getattr(self, "rankallocator", None)
+        if allocator is None or allocator.exp_avg_ipt or self._warned:
+            return
+        for _, layer, adapter in self._gated():
+            gate = layer.spectral_gate[adapter]
+            if self.peft_config[adapter].choose and not bool(((gate == 0) | (gate == 1)).all()):
+                self._warned = True
+                warnings.warn(NOT_TOLD, stacklevel=2)
+                return
 
     @staticmethod
     def _prepare_changes(model: nn.Module, args: tuple) -> None:
@@ -260,6 +310,15 @@ class SpectralModel(BaseTuner):
         for module in model.modules():
             if isinstance(module, SpectralLayer):
                 module.prepared.clear()
+
+    @contextlib.contextmanager
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        if kwargs.get("adapter_names") is not None:
+            raise ValueError(
+                "adapter_names: spectral adapters cannot be mixed in one batch; set_adapter "
+                "activates one, or several for all sentences"
+            )
+        yield
 
     def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
         for hook in self._hooks:

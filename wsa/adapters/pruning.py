@@ -10,6 +10,7 @@ import torch
 from peft import get_peft_model_state_dict
 from torch import Tensor
 
+from wsa.adapters.choosing import NOT_TOLD
 from wsa.adapters.config import WSAConfig
 from wsa.adapters.model import SpectralModel
 from wsa.adapters.saved import PrunedRanks, kept_parameters
@@ -61,6 +62,15 @@ def prune(
 
 def _warn_if_idle(gates: Mapping[str, Tensor], config: WSAConfig, threshold: float) -> None:
     """Say so where gates that start at 1 stay there: all that they should prune is kept."""
+    if config.choose:
+        kept = sum(int((abs(values) >= threshold).sum()) for values in gates.values())
+        if kept > max(1, round(config.target_rank * len(gates))):
+            warnings.warn(
+                f"{kept / len(gates):.2f} directions a module are left, not {config.target_rank:g}"
+                f": {NOT_TOLD}, at every step to the end",
+                stacklevel=3,
+            )
+        return
     if config.gate == "singular_value" or any(len(values) < config.r for values in gates.values()):
         return  # they start at 0; or the idle ones are what an earlier pruning has left
     nearest = min(values.detach().abs().min().item() for values in gates.values())

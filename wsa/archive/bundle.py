@@ -23,6 +23,7 @@ from wsa.layout import Layout
 from wsa.records.record import read_record
 from wsa.records.run import Result
 from wsa.records.source import RECORD, SourceRecord
+from wsa.records.tuning import tuned
 from wsa.suite.load import SPEC_FOLDERS, load_suite, read_yaml
 from wsa.suite.schema import Suite
 
@@ -114,7 +115,7 @@ def _configuration(suite: Suite, config: Path) -> list[Path]:
     ]
     name = suite.name
     while name:
-        files.append(config / "suites" / f"{name}.yaml")
+        files.append(Layout(config).suite_file(name))
         name = read_yaml(files[-1]).get("extends")
     return files
 
@@ -124,7 +125,7 @@ def _render(suite: str, folder: Path) -> None:
     from wsa.leaderboard import render
 
     with contextlib.chdir(folder):  # pages name paths as they are given
-        render([load_suite(suite)], Layout())
+        render([tuned(load_suite(suite), Layout())], Layout())
 
 
 def _names(folder: Path) -> list[str]:
@@ -328,7 +329,7 @@ def _check_results(folder: Path) -> Suite:
             "holds results of a suite that it does not hold", value=names[0],
             remedy=f"it should hold {layout.suite_file(names[0])}",
         )  # fmt: skip
-    suite = load_suite(names[0], layout.config)
+    suite = tuned(load_suite(names[0], layout.config), layout)
     for method, seed in suite.runs():
         if not layout.run(suite.name, method, seed).result.exists():
             raise InputError(f"lacks the run of {method} with seed {seed}")

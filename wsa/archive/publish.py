@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from wsa.errors import InputError
@@ -11,13 +12,14 @@ from wsa.layout import Layout
 from wsa.records.record import read_record
 from wsa.records.run import Result
 from wsa.suite.schema import Suite
+from wsa.suite.tuning import trials_of
 
 
 def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: bool = False) -> Path:
     """Copy records, predictions, tables and verdicts of a finished suite to `destination/<suite>`.
 
     The copy has the layout of `results/<suite>`: `wsa compare` reads both, and the pages can be
-    made from either.
+    made from either. The runs of a suite's trials go to a folder of their own, as in `results/`.
 
     Args:
         allow_dirty: accept runs made with uncommitted changes.
@@ -35,6 +37,25 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
         layout.inference_json(suite.name), layout.thresholds_json(suite.name),
         layout.literature_json(suite.name),
     ]  # fmt: skip
+    names += [layout.tuning(suite.name, method) for method in suite.tuned_methods()]
+    run_files, run_drawings = _runs(suite, layout, allow_dirty)
+    _copy(
+        layout.suite(suite.name),
+        [*names, *run_files, *filter(Path.exists, [*drawn, *run_drawings])],
+        destination / suite.name,
+    )
+    if suite.tuning:
+        trials = trials_of(suite)
+        _copy(
+            layout.suite(trials.name), _runs(trials, layout, allow_dirty)[0],
+            destination / trials.name,
+        )  # fmt: skip
+    return destination / suite.name
+
+
+def _runs(suite: Suite, layout: Layout, allow_dirty: bool) -> tuple[list[Path], list[Path]]:
+    """The files of all runs: those that must be there, and those that pages draw."""
+    names, drawn = [], []
     for method, seed in suite.runs():
         run = layout.run(suite.name, method, seed)
         result = read_record(run.result, Result)
@@ -46,9 +67,12 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
                 )  # fmt: skip
         names += [run.result, run.predictions, *map(run.further_predictions, result.further)]
         drawn += [run.curve, run.gates]
-    names += filter(Path.exists, drawn)
-    root = layout.suite(suite.name)
-    with atomic_folder(destination / suite.name) as folder:
+    return names, drawn
+
+
+def _copy(root: Path, names: Iterable[Path], destination: Path) -> None:
+    """Copy files below `root` to where they lie below it."""
+    with atomic_folder(destination) as folder:
         for path in names:
             if not path.exists():
                 raise InputError(
@@ -57,4 +81,3 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
             copy = folder / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-    return destination / suite.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from wsa.records.predictions import logits_of, predictions_hash, read_prediction
 from wsa.records.record import read_record
 from wsa.records.run import Provenance, Pruning, Result, Training
 from wsa.records.source import RECORD, SourceRecord
+from wsa.records.tuning import read_tuning
 from wsa.suite.schema import Suite
 from wsa.task import Task
 
@@ -55,6 +57,7 @@ def damages(suite: Suite, layout: Layout) -> Iterator[str]:
             yield f"{folder}: is no run of this suite's methods\n  what to do: rm -r {folder}"
         elif made(files):
             yield from _run_damages(suite, (method, seed), files)
+    yield from _tuning_damages(suite, layout)
     for path, kind in (
         (layout.inference_json(suite.name), Inference),
         (layout.thresholds_json(suite.name), Thresholds),
@@ -74,6 +77,26 @@ def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
         check(*arguments)
     except InputError as error:
         yield str(error)
+
+
+def _tuning_damages(suite: Suite, layout: Layout) -> Iterator[str]:
+    """Tunings that cannot be read, or are not what the trials give where those are here."""
+    for method in suite.tuned_methods():
+        if layout.tuning(suite.name, method).exists():
+            yield from _told(_check_tuning, suite, method, layout)
+
+
+def _check_tuning(suite: Suite, method: str, layout: Layout) -> None:
+    found = read_tuning(suite, method, layout)
+    path = layout.tuning(suite.name, method)
+    for trial in found.trials:
+        if (layout.results / trial.result).exists():
+            result = read_record(layout.results / trial.result, Result)
+            if result.predictions != trial.predictions:
+                raise InputError(
+                    f"trial {trial.method} is not what its run gave", file=path,
+                    remedy=f"choose again: {remake(path)}",
+                )  # fmt: skip
 
 
 def _check_source(folder: Path) -> None:
@@ -226,6 +249,11 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
     """
     with tempfile.TemporaryDirectory(prefix="wsa-verify-") as folder:
         clean = Layout(layout.config, layout.resources, Path(folder), layout.site)
+        for method in suite.tuned_methods():  # the values that the runs were made with
+            read_tuning(suite, method, layout)
+            chosen = clean.tuning(suite.name, method)
+            chosen.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(layout.tuning(suite.name, method), chosen)
         for run in runs:
             recorded = layout.run(suite.name, *run)
             result = read_record(recorded.result, Result)

@@ -33,6 +33,7 @@ from wsa.evidence.statistics import (
     SUPPORTED,
     UNDECIDED,
     decide,
+    decide_equivalence,
     difference,
     judge_region,
     stacked,
@@ -45,11 +46,13 @@ from wsa.records.record import read_record, sealed
 SENTENCES = 872  # of SST-2's validation set, and of the embedded data set's
 SEEDS = (3, 5)
 DIFFERENCES = (0.0, 0.3, 0.6, 1.0, 2.0)  # points
+EQUIVALENCE_MARGIN = 2.0  # points: with 0.5, five seeds and 872 sentences decide nothing
+APART = (0.0, 1.0, 2.0, 4.0)  # points between two methods; on the border they count as too far
 VALUE_MARGIN = 0.3  # points
 VALUE_OFFSETS = (0.0, 0.3, 0.6, 1.0)  # points from the claimed accuracy
 RANK_LOW, RANK_HIGH = 6.0, 7.0
 RANKS = (6.5, 7.0, 7.5, 8.0)
-_CLAIMS = ("order", "value", "effective_rank")
+_CLAIMS = ("order", "equivalent", "value", "effective_rank")
 _BATCH = 250  # worlds at a time
 _BOOTSTRAP_RESAMPLES = 1000
 _UNITS = (("a", "unpruned"), ("b", "unpruned"), ("c", "unpruned"))
@@ -126,6 +129,7 @@ def calibrate(output: Path, worlds: int = 10_000, seed: int = 0) -> Calibration:
         seed=seed,
         sentences=SENTENCES,
         value_margin=VALUE_MARGIN,
+        equivalence_margin=EQUIVALENCE_MARGIN,
         rank_interval=Interval(low=RANK_LOW, high=RANK_HIGH),
         versions={"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in ("numpy", "scipy")},
@@ -197,7 +201,11 @@ def simulate(kind: Kind, worlds: int, methods: int, seeds: int, rng: np.random.G
 def _judge_worlds(
     kind: Kind, seeds: int, worlds: int, rng: np.random.Generator
 ) -> list[CalibrationRow]:
-    """The rows of one kind of world: its order claims and its value claims."""
+    """The rows of one kind of world: its claims of order, of equivalence and of values."""
+    apart = [
+        points for points in APART if kind.name in _POWER_KINDS or points in (0, EQUIVALENCE_MARGIN)
+    ]
+    alike: dict[float, list[np.ndarray]] = {points: [] for points in apart}
     differences = DIFFERENCES if kind.name in _POWER_KINDS else (0.0,)
     offsets = () if kind.heavy_tails else VALUE_OFFSETS
     orders: dict[float, list[np.ndarray]] = {points: [] for points in differences}
@@ -211,6 +219,14 @@ def _judge_worlds(
             orders[points].append(decide([difference(a, b), difference(b, c)]).codes)
             if points == 0:
                 bootstrap += int(_bootstrap_decides(a, b).sum())
+        for points in apart:
+            a, b, c = these.right(
+                [kind.accuracy, kind.accuracy - points / 100, kind.accuracy - 2 * points / 100]
+            )
+            margins = [EQUIVALENCE_MARGIN / 100] * 2
+            alike[points].append(
+                decide_equivalence([difference(a, b), difference(b, c)], margins).codes
+            )
         if offsets:
             measured = 100 * these.right([kind.accuracy])[0].mean(-1)
             truth = 100 * these.accuracy_on_these(kind.accuracy)[:, None]
@@ -222,6 +238,10 @@ def _judge_worlds(
         *(
             _order_row(kind, seeds, points, np.concatenate(codes), bootstrap)
             for points, codes in orders.items()
+        ),
+        *(
+            _alike_row(kind, seeds, points, np.concatenate(codes))
+            for points, codes in alike.items()
         ),
         *(
             _region_row(
@@ -255,6 +275,25 @@ def _order_row(
         wrong=_rate(wrong[:, 0].sum(), worlds),
         any_wrong=_rate(wrong.any(-1).sum(), worlds),
         bootstrap_wrong=None if points else _rate(bootstrap, worlds),
+    )
+
+
+def _alike_row(
+    kind: Kind, seeds: int, points: float, codes: Int[np.ndarray, "worlds 2"]
+) -> CalibrationRow:
+    """Two claims judged together, of methods `points` apart; the first is counted by itself."""
+    worlds, first, true = len(codes), codes[:, 0], points < EQUIVALENCE_MARGIN
+    wrong = codes == (CONTRADICTED if true else SUPPORTED)
+    return CalibrationRow(
+        claim="equivalent",
+        world=kind.name,
+        seeds=seeds,
+        truth=points,
+        true=true,
+        supported=_rate((first == SUPPORTED).sum(), worlds),
+        contradicted=_rate((first == CONTRADICTED).sum(), worlds),
+        wrong=_rate(wrong[:, 0].sum(), worlds),
+        any_wrong=_rate(wrong.any(-1).sum(), worlds),
     )
 
 

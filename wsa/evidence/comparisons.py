@@ -124,6 +124,20 @@ def _compare_pair(
     )
 
 
+def find_pair(
+    units: Sequence[Unit], comparisons: Sequence[PairComparison]
+) -> PairComparison | None:
+    """A pair of (method, state) as comparisons.csv has it, turned to the claim's way round."""
+    wanted = list(units)
+    for pair in comparisons:
+        ends = [(pair.method_a, pair.state_a), (pair.method_b, pair.state_b)]
+        if ends == wanted:
+            return pair
+        if ends == wanted[::-1]:
+            return pair.turned()
+    return None
+
+
 def comparison_table(comparisons: list[PairComparison]) -> pd.DataFrame:
     """`comparisons.csv`: one row a pair, columns as `PairComparison` describes them.
 

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from wsa.errors import remake
+from wsa.errors import InputError, remake
 from wsa.evidence.judgements import number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
 from wsa.evidence.statistics import FEWEST_DIFFERING, judge_order
+from wsa.identity import own_tuners
 from wsa.layout import runs_below
 from wsa.records.evidence import Finding
 from wsa.records.predictions import STATE_WORDS
 from wsa.records.run import Environment, Result
+from wsa.records.tuning import read_tuning
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -35,6 +37,7 @@ def check(runs: Runs) -> tuple[Finding, ...]:
         *_below_controls(runs),
         *_outliers(runs),
         *_edges(runs),
+        *_tunings(runs),
     ]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
@@ -126,7 +129,10 @@ def _mixed(runs: Runs) -> list[Finding]:
     for what, severity, traits in ALIKE:
         seen: dict[str, dict[str, list[Run]]] = {}  # trait → value → runs
         for run, result in runs.results.items():
+            # a tuner with code of its own is compared with its kind alone
+            kind = own_tuners(runs.suite.method(run[0]).peft_types) if what == CODE else []
             for trait, value in traits(result).items():
+                trait = " of ".join([trait, *kind])
                 seen.setdefault(trait, {}).setdefault(value, []).append(run)
         for trait, values in seen.items():
             if len(values) < 2:
@@ -357,6 +363,34 @@ def _edges(runs: Runs) -> list[Finding]:
     return found
 
 
+def _tunings(runs: Runs) -> list[Finding]:
+    """Methods without the trials that the suite asks for, or whose best trial lies at an edge."""
+    suite, found = runs.suite, []
+    for name in suite.tuned_methods():
+        try:
+            tuning = read_tuning(suite, name, runs.layout)
+        except InputError as error:
+            found.append(
+                Finding(
+                    severity="error", about=name, message=error.problem, remedy=error.remedy,
+                )
+            )  # fmt: skip
+            continue
+        for key, end in tuning.edges.items():
+            tried = ", ".join(f"{trial.values[key]:g}" for trial in tuning.trials)
+            found.append(
+                Finding(
+                    severity="warning",
+                    about=name,
+                    message=f"the best of {len(tuning.trials)} trials has the {end} {key} tried, "
+                    f"{tuning.best.values[key]:g} of {tried}: a better one may lie beyond",
+                    runs=runs.paths(name),
+                    remedy=f"widen methods.{name}.tune.{key}, and the others' ranges alike",
+                )
+            )
+    return found
+
+
 def _called(runs: Runs, method: str, state: str) -> str:
     """A method by its name in files and commands: 'lora', or 'wsa (pruned)' with several states."""
     return f"{method} ({STATE_WORDS[state]})" if runs.suite.method(method).gated else method
@@ -382,13 +416,14 @@ def _listed(values: Iterable[object]) -> str:
 
 
 # what must be alike in all runs, how grave it is if not, and the traits that show it
+CODE = "the code of the stage '{}'"
 ALIKE: tuple[tuple[str, str, Callable[[Result], dict[str, str]]], ...] = (
     ("the data", "error", lambda result: {"": result.provenance.data[:12]}),
     ("the model's weights", "error", lambda result: {"": result.provenance.model[:12]}),
     ("the version of {}", "warning", _versions),
     ("hardware ({})", "warning", _hardware),
     (
-        "the code of the stage '{}'",
+        CODE,
         "warning",
         lambda result: {stage: sha[:12] for stage, sha in result.provenance.code.items()},
     ),

@@ -63,6 +63,47 @@ def _needed(alpha: float) -> float:
     return (stats.norm.isf(alpha / 2) + stats.norm.isf(1 - POWER)) ** 2
 
 
+def seeds_for_equivalence(measured: TwoWay, margin: float, alpha: float = ALPHA) -> Plan:
+    """For a mean difference being within ±margin or beyond, if it and its variance are as measured.
+
+    Args:
+        measured: the difference so far.
+        margin: in its unit.
+        alpha: the level it must pass: smaller where several claims are judged together.
+    """
+    size = abs(float(measured.mean))
+    within, room = size <= margin, abs(margin - size)
+    tail = 2 * alpha if within else alpha  # outside the interval that decides
+    for seeds in range(measured.seeds + 1, MOST_SEEDS + 1):
+        planned = TwoWay(
+            mean=np.asarray(0.0),
+            by_seed=measured.by_seed * measured.seeds / seeds,
+            by_sentence=measured.by_sentence,
+            seeds=seeds,
+            sentences=measured.sentences,
+            nonzero_sentences=measured.nonzero_sentences,
+        )
+        spread, half = math.sqrt(planned.variance), float(planned.interval(1 - tail)[1])
+        power = stats.norm.cdf((room - half) / spread)
+        if within:  # both borders must be passed
+            power -= stats.norm.sf((margin + size - half) / spread)
+        if power >= POWER:
+            return _more(seeds - measured.seeds)
+    missed = (1 - POWER) / 2 if within else 1 - POWER
+    needed = (stats.norm.isf(tail / 2) + stats.norm.isf(missed)) ** 2
+    if measured.by_sentence * needed < room**2:
+        return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
+    advice = (
+        f"No number of seeds would decide it: {measured.sentences} sentences are too few for a "
+        "margin as small as this."
+    )
+    if room > 0:
+        sentences = measured.sentences * float(measured.by_sentence) * needed / room**2
+        if sentences < 1e6:
+            advice += f" About {_round_up(sentences):,} would do."
+    return None, advice
+
+
 def seeds_for_region(mean: float, std: float, seeds: int, low: float, high: float) -> Plan:
     """For a mean over seeds being in or out of [low, high], if mean and `std` are as measured."""
     inside = low <= mean <= high

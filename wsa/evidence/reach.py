@@ -18,10 +18,15 @@ def unreachable(method: Method, ranks: Collection[Rank]) -> str:
         ranks: of its runs; the one whose learning rates sum to least counts.
     """
     start, need, _ = way(method)
-    if least(ranks) >= need:
+    if not moved_by_optimizer(method) or least(ranks) >= need:
         return ""
     verb = "fall below" if start else "reach"
     return f"no gate could {verb} the threshold under this schedule"
+
+
+def moved_by_optimizer(method: Method) -> bool:
+    """Whether gates move as they train; those that choose directions otherwise do not."""
+    return not (method.adapter or {}).get("choose")
 
 
 def way(method: Method) -> tuple[int, float, str]:

@@ -72,6 +72,20 @@ class TwoWay:
         p = 2 * self._tail(np.nan_to_num(t, nan=0.0, posinf=np.inf), self._weight)
         return np.where(self.nonzero_sentences < FEWEST_DIFFERING, 1.0, p)
 
+    def equivalence_p(self, margin: float) -> tuple[Float[np.ndarray, "*many"], ...]:
+        """Two p-values: that the true mean lies beyond ±margin, and that it lies within.
+
+        The first is the larger of two one-sided tests (Schuirmann 1987), the second two-sided, so
+        that at 5 % it is the 95 % interval wholly outside; with the reference of `p_value`. With
+        fewer than `FEWEST_DIFFERING` sentences both are 1.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.nan_to_num((margin - np.abs(self.mean)) / np.sqrt(self.variance))
+        few = self.nonzero_sentences < FEWEST_DIFFERING
+        beyond = np.where(few, 1.0, self._tail(t, self._weight))
+        within = np.where(few, 1.0, np.minimum(2 * self._tail(-t, self._weight), 1.0))
+        return beyond, within
+
     def interval(self, level: float = LEVEL) -> Interval:
         """For the true mean over all seeds and all sentences; inverts `p_value`."""
         tail = (1 - level) / 2
@@ -154,7 +168,7 @@ def holm(
 
 @dataclass(frozen=True)
 class Decisions:
-    """What `decide` made of order claims judged together; claims on the last axis."""
+    """What became of claims that were judged together; claims on the last axis."""
 
     codes: Int[np.ndarray, "*many claims"]
     p: Float[np.ndarray, "*many claims"]
@@ -172,6 +186,16 @@ def decide(spreads: Sequence[TwoWay], sign: int = 1) -> Decisions:
     means = np.stack([spread.mean for spread in spreads], -1)
     adjusted = holm(p)
     return Decisions(judge_order(sign * means, adjusted), p, adjusted)
+
+
+def decide_equivalence(spreads: Sequence[TwoWay], margins: Sequence[float]) -> Decisions:
+    """Judge whether differences lie within their margins, as one family at 5 % (Holm)."""
+    both = [spread.equivalence_p(margin) for spread, margin in zip(spreads, margins, strict=True)]
+    beyond, within = (np.stack(p, -1) for p in zip(*both, strict=True))
+    p = np.minimum(beyond, within)
+    adjusted = holm(p)
+    codes = np.where(beyond <= within, SUPPORTED, CONTRADICTED)
+    return Decisions(np.where(adjusted <= ALPHA, codes, UNDECIDED), p, adjusted)
 
 
 def judge_order(

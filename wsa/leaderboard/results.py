@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from wsa.records.literature import Judged
 from wsa.records.predictions import logits_of
 from wsa.records.record import Record, read_record
 from wsa.records.run import Result
+from wsa.records.tuning import MethodTuning, read_tuning
 from wsa.suite.schema import Suite
 from wsa.task import Metric
 
@@ -153,6 +155,7 @@ class SuiteResults:
     inference: Inference | None = None
     thresholds: Thresholds | None = None
     literature: Judged | None = None
+    tunings: dict[str, MethodTuning] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:
@@ -239,6 +242,9 @@ def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
     results.inference = _record(layout.inference_json(suite.name), Inference)
     results.thresholds = _record(layout.thresholds_json(suite.name), Thresholds)
     results.literature = _record(layout.literature_json(suite.name), Judged)
+    for name in suite.tuned_methods():
+        with contextlib.suppress(InputError):  # the findings say so
+            results.tunings[name] = read_tuning(suite, name, layout)
     for name in suite.methods:
         for seed in suite.seeds:
             files = layout.run(suite.name, name, seed)

@@ -27,6 +27,7 @@ from wsa.leaderboard.pages.literature import LiteratureView, method_page, record
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
+from wsa.leaderboard.pages.tuning import trial_records
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
 from wsa.leaderboard.plots.hero import hero, hero_image
 from wsa.leaderboard.plots.parts.canvas import SHAPES
@@ -179,6 +180,9 @@ class _Site:
             folder / "index.html", "suite.html", "../", name, downloads=downloads,
             **suite_context(view, pictures),
         )  # fmt: skip
+        for file, path in trial_records(view):
+            (folder / file).parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, folder / file)
         self.page(folder / "compare.html", "compare.html", "../", name, **compare_context(view))
         for method in view.suite.methods:
             path = folder / "methods" / f"{method}.html"

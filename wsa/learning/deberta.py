@@ -19,13 +19,14 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import transformers
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.models.deberta_v2 import modeling_deberta_v2 as stock
+
+from wsa.learning.first_token import add_and_norm, drop_first, tell_last_layer
 
 
 def optimise(model: nn.Module) -> nn.Module:
@@ -99,8 +100,7 @@ def first_token_last(model: nn.Module) -> nn.Module:
         _warn("layer")
         return model
     layers[-1].__class__ = LastLayer
-    model.register_forward_pre_hook(_first_token_is_enough, with_kwargs=True)
-    model.register_forward_hook(_all_tokens_again, always_call=True)
+    tell_last_layer(model, layers[-1], arguments=6)
     return model
 
 
@@ -130,45 +130,8 @@ class LastLayer(stock.DebertaV2Layer):
                 output_attentions,
             )
         context = attention.self.first_token(hidden_states, attention_mask, rel_embeddings)
-        attended = _add_and_norm(attention.output, context, hidden_states[:, :1], length)
-        return _add_and_norm(self.output, self.intermediate(attended), attended, length), None
-
-
-def _add_and_norm(
-    output: stock.DebertaV2SelfOutput | stock.DebertaV2Output,
-    x: Float[Tensor, "batch 1 inner"],
-    residual: Float[Tensor, "batch 1 hidden"],
-    length: int,
-) -> Float[Tensor, "batch 1 hidden"]:
-    """What `output` computes of the first of `length` tokens."""
-    return output.LayerNorm(_drop_first(output.dropout, output.dense(x), length) + residual)
-
-
-def _drop_first(
-    dropout: nn.Dropout, x: Float[Tensor, "... 1 n"], length: int
-) -> Float[Tensor, "... 1 n"]:
-    """Dropout of the first of `length` rows; masks are drawn for all, as the stock code does."""
-    if not dropout.training or dropout.p == 0:
-        return x
-    mask = dropout(x.new_ones(*x.shape[:-2], length, x.shape[-1]))
-    return x * mask[..., :1, :]
-
-
-def _first_token_is_enough(model: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-    """A forward pre-hook: tells the last layer, unless the caller wants more than logits."""
-    config, layer = model.config, model.deberta.encoder.layer[-1]
-    more = [kwargs.get(key) for key in ("output_hidden_states", "output_attentions")]
-    defaults = [config.output_hidden_states, config.output_attentions]
-    wanted = [
-        default if asked is None else asked for asked, default in zip(more, defaults, strict=True)
-    ]
-    # a checkpointed layer runs again on the way back, when this hook has not been called
-    layer.first_token = not (any(wanted) or len(args) > 6 or layer.gradient_checkpointing)
-
-
-def _all_tokens_again(model: nn.Module, args: tuple, output: Any) -> None:
-    """A forward hook: a call of the encoder alone gives all tokens."""
-    model.deberta.encoder.layer[-1].first_token = False
+        attended = add_and_norm(attention.output, context, hidden_states[:, :1], length)
+        return add_and_norm(self.output, self.intermediate(attended), attended, length), None
 
 
 class CompactEncoder(stock.DebertaV2Encoder):
@@ -251,7 +214,7 @@ class CompactSelfAttention(stock.DisentangledSelfAttention):
         if position_query is not None:
             scores = scores + (key * position_query).sum(-1).unsqueeze(-2)
         probabilities = _probabilities(scores, attention_mask[:, :, :1])
-        context = _drop_first(self.dropout, probabilities, length) @ value
+        context = drop_first(self.dropout, probabilities, length) @ value
         return context.transpose(1, 2).flatten(2)
 
     def _projections(

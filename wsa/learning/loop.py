@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wsa.adapters.recompress import changes_of, recompress, with_ranks
 from wsa.adapters.saved import is_gate
 from wsa.errors import InputError, is_out_of_memory
 from wsa.learning.batches import Indices, TokenTable, training_batches
@@ -40,6 +41,7 @@ class Loop:
         device: where the model lies.
 
     Attributes:
+        model: what trains; another object once an adapter was cut.
         step: how many steps are done.
         sentences: how many sentences they took.
         seconds: how long they took, over all interruptions.
@@ -56,9 +58,9 @@ class Loop:
         table: TokenTable,
         device: torch.device,
     ) -> None:
-        self.model, self.method, self.table, self.device = model, method, table, device
+        self.method, self.table, self.device = method, table, device
         self.protocol, self.seed = suite.protocol, seed
-        self.tuner = getattr(model, "base_model", None)
+        self.model, self.tuner = model, None
         self.batches: list[Indices] = []
         self.groups: list[dict] = []
         if model is not None:
@@ -69,16 +71,25 @@ class Loop:
         self.gate_rate = method.learning_rate
         if method.gate_reach is not None:
             self.gate_rate = method.gate_reach / float(self.rate.sum())
+        self.suite, self.base_rates = suite, []
         if model is not None:
-            self.groups = parameter_groups(model, method, suite, self.gate_rate)
-            self.optimizer = torch.optim.AdamW(self.groups, fused=True)
-        self.base_rates = [group["lr"] for group in self.groups]
+            self._optimise(model, method.learning_rate)
+        self.cut_step = round(method.cut.at * len(self.batches)) if method.cut else None
         self.losses = torch.zeros(len(self.batches), device=device)
         self.curves = Curves(method.learning_rate, self.rate)
         self.title = suite.name
         self.step, self.sentences, self.seconds = 0, 0, 0.0
         self.earlier_peak = 0  # bytes, before an interruption
         self.continued_at: list[int] = []
+
+    def _optimise(self, model: nn.Module, learning_rate: float | None) -> None:
+        """Train `model` from here on, with a fresh optimizer."""
+        self.model, self.tuner = model, getattr(model, "base_model", None)
+        self.groups = parameter_groups(
+            model, self.method, self.suite, learning_rate, self.gate_rate
+        )
+        self.optimizer = torch.optim.AdamW(self.groups, fused=True)
+        self.base_rates = [group["lr"] for group in self.groups]
 
     def run(self, title: str, checkpoints: Checkpoints) -> None:
         """All steps that are left; the state is saved now and then, and when a signal says stop.
@@ -98,6 +109,8 @@ class Loop:
         with SignalNoted() as stop:
             while self.step < steps:
                 self.train_step(checkpoints)
+                if self.step == self.cut_step:
+                    self._cut(checkpoints)
                 logs, stops = self.curves.wants(self.step), stop.number is not None
                 saves = stops or checkpoints.due()
                 if logs or saves:
@@ -142,6 +155,25 @@ class Loop:
         self.losses[self.step] = loss.detach()
         self.sentences += len(indices)
         self.step += 1
+
+    def _cut(self, checkpoints: Checkpoints) -> None:
+        """Cut the adapter to its final rank, and go on in what is left."""
+        cut = self.method.cut
+        last = self.batches[max(0, self.step - cut.batches) : self.step]
+        with self._full_memory_told(checkpoints):
+            batches = (self.table.batch(indices) for indices in last)
+            model = recompress(self.model, cut.target_rank, batches)
+        self._go_on_in(model)
+
+    def _go_on_in(self, model: nn.Module) -> None:
+        model.train()
+        self._optimise(model, self.method.learning_rate * self.method.cut.learning_rate_factor)
+
+    def _ranks(self) -> dict[str, int] | None:
+        """module → rank, once the adapter was cut."""
+        if self.cut_step is None or self.step < self.cut_step:
+            return None
+        return {name: len(A) for name, (A, _) in changes_of(self.model).items()}
 
     def _recent_loss(self, checkpoints: Checkpoints) -> float:
         """The mean loss since the last row of the curve; InputError unless all are finite."""
@@ -197,6 +229,7 @@ class Loop:
             "step": self.step,
             "weights": self._changing_weights(),
             "optimizer": self.optimizer.state_dict(),
+            "ranks": self._ranks(),
             "allocator": self._allocator(),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
@@ -212,6 +245,8 @@ class Loop:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
+        if state["ranks"] is not None:
+            self._go_on_in(with_ranks(self.model, state["ranks"]))
         weights = self._changing_weights()
         for name, saved in state["weights"].items():
             weights[name].copy_(saved)
@@ -280,19 +315,39 @@ class Loop:
         )
 
 
+# the factor that a low-rank adapter's outputs come from
+_OUTPUT_FACTORS = ("lora_B", "spectral_A_U")
+
+
 def parameter_groups(
-    model: nn.Module, method: Method, suite: Suite, gate_rate: float | None
+    model: nn.Module,
+    method: Method,
+    suite: Suite,
+    learning_rate: float | None,
+    gate_rate: float | None,
 ) -> list[dict]:
     """AdamW's groups: head, gates and body with their rates; vectors take no weight decay.
 
     Biases, norms and gates are the parameters with fewer than two dimensions.
+
+    Args:
+        model: what trains.
+        method: its `learning_rate_ratio`, and its rate for the head.
+        suite: its protocol.
+        learning_rate: of the body.
+        gate_rate: of the gates.
+
+    Raises:
+        InputError: for a ratio of two factors' rates where the adapter has no such factors.
     """
     protocol = suite.protocol
     rates = {
         "head": _head_rate(method, protocol),
         "gate": gate_rate,
-        "body": method.learning_rate,
+        "body": learning_rate,
     }
+    if method.learning_rate_ratio is not None:
+        rates["output"] = learning_rate * method.learning_rate_ratio
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -302,7 +357,14 @@ def parameter_groups(
             part = "head"
         elif is_gate(name):
             part = "gate"
+        elif "output" in rates and any(f".{factor}." in name for factor in _OUTPUT_FACTORS):
+            part = "output"
         groups.setdefault((part, parameter.ndim >= 2), []).append(parameter)
+    if "output" in rates and not any(part == "output" for part, _ in groups):
+        raise InputError(
+            "the adapter has no two factors with rates of their own", key="learning_rate_ratio",
+            value=method.learning_rate_ratio, remedy="leave it out, or take LORA or SPECTRAL",
+        )  # fmt: skip
     return [
         {
             "params": parameters,

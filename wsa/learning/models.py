@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from wsa.errors import InputError, is_out_of_memory
-from wsa.learning.deberta import optimise
+from wsa.learning.optimise import optimise
 from wsa.suite.schema import Method, ModelSpec
 from wsa.task import Task
 
@@ -84,8 +84,17 @@ def attach(
     spec: ModelSpec,
     factor_cache: Path | None = None,
     factor_rank: int | None = None,
+    steps: int | None = None,
 ) -> nn.Module:
     """Make `model` train what `method` trains, the head always included.
+
+    Args:
+        model: a pretrained one, changed in place.
+        method: what to attach.
+        spec: where.
+        factor_cache: the folder of decompositions.
+        factor_rank: the rank at which it is asked for leading directions.
+        steps: how many there will be, for methods with a schedule of their own.
 
     Returns:
         the model itself, or the PEFT model around it.
@@ -101,8 +110,8 @@ def attach(
 
     from wsa.learning.peft_types import add_own_loss, peft_config
 
-    config = peft_config(method, spec)
-    if method.spectral and factor_cache is not None:
+    config = peft_config(method, spec, steps)
+    if method.directions and factor_cache is not None:
         config.factor_cache, config.factor_rank = str(factor_cache), factor_rank
     adapted = get_peft_model(model, config)
     add_own_loss(adapted, method)
@@ -141,7 +150,7 @@ def load_trained(model: nn.Module, method: Method, folder: Path) -> nn.Module:
     if method.kind == "adapter":
         from peft import PeftModel
 
-        import wsa.adapters  # noqa: F401
+        import wsa.tuners  # noqa: F401
 
         return PeftModel.from_pretrained(model, str(folder))
     tensors = load_file(folder / PARAMETERS_FILE)

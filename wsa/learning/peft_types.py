@@ -17,7 +17,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-import wsa.adapters  # noqa: F401  (enters the spectral family)
+import wsa.tuners  # noqa: F401  (enters ours)
 from wsa.errors import InputError, did_you_mean
 from wsa.suite.schema import Method, ModelSpec
 
@@ -51,8 +51,17 @@ _OWN_LOSSES = {"monteclora_config": "_get_monteclora_loss", "kasa_config": "_get
 _STARTS_FROM_DATA = ("corda", "eva", "lora_ga")
 
 
-def peft_config(method: Method, spec: ModelSpec) -> PeftConfig:
+# what methods with a schedule call the number of steps: AdaLoRA, and WSA where it chooses
+_STEPS = ("total_step", "total_steps")
+
+
+def peft_config(method: Method, spec: ModelSpec, steps: int | None = None) -> PeftConfig:
     """The PEFT configuration of `method` on `spec`.
+
+    Args:
+        method: of kind "adapter".
+        spec: the model's.
+        steps: how many there will be, for a schedule that does not say it itself.
 
     Raises:
         InputError: for an unknown PEFT type or argument, an argument of the wrong type, or one
@@ -75,6 +84,8 @@ def peft_config(method: Method, spec: ModelSpec) -> PeftConfig:
         arguments["target_modules"] = list(spec.target_modules)
         if peft_type == "IA3":  # else PEFT wants to know the architecture's own
             arguments.setdefault("feedforward_modules", [])
+    for key in known.intersection(_STEPS) if steps else ():
+        arguments.setdefault(key, steps)
     try:
         return config_class(
             task_type=TaskType.SEQ_CLS, modules_to_save=list(spec.head_modules), **arguments

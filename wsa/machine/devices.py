@@ -48,18 +48,10 @@ def accelerator_name() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def reproducible(threads: int) -> None:
-    """Fix what would change bits from run to run: threads and nondeterministic kernels."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-
-
 @contextlib.contextmanager
 def nondeterministic_kernels() -> Iterator[list[str]]:
-    """Collects what torch ran without a deterministic kernel, in its own words; see `reproducible`.
+    """Collects what torch ran without a deterministic kernel, in its own words; see
+    `learning.reproducible`.
 
     Yields:
         The list, which grows while the block runs.

@@ -35,7 +35,7 @@ def environment(
         started: `now()` at the stage's start.
         accelerator: the name of the GPU that computed, if one did.
         trains: whether the stage trained, so that differences of round-off have grown.
-        nondeterministic: what ran without a deterministic kernel, see `devices.reproducible`.
+        nondeterministic: what ran without a deterministic kernel, see `learning.reproducible`.
     """
     import torch
 

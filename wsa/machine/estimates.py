@@ -23,6 +23,7 @@ from wsa.errors import InputError
 from wsa.layout import Layout, runs_below
 from wsa.machine.devices import gpu_names, nvidia_smi
 from wsa.machine.environment import processor
+from wsa.records.tuning import tuned
 from wsa.suite.load import load_suite
 from wsa.suite.schema import DataSize, Method, ModelSize, ModelSpec, Protocol, SplitSize, Suite
 
@@ -405,7 +406,7 @@ class _Measured:
 
 def _measured(suite: Suite, name: str, layout: Layout, machine: Machine) -> Iterator[_Measured]:
     """Runs of this method as it is configured now, on such a machine; `READ` of them at most."""
-    configuration = suite.run_digest(name)
+    configuration = tuned(suite, layout).run_digest(name)
     own = (files for method, _, files in runs_below(layout.suite(suite.name)) if method == name)
     for run in islice(own, READ):
         # a record that is damaged or of another version tells nothing

@@ -296,13 +296,13 @@ class World(Record):
 class CalibrationRow(Record):
     """How the engine judged worlds of one kind, whose truth is known."""
 
-    claim: Literal["order", "value", "effective_rank"]
+    claim: Literal["order", "equivalent", "value", "effective_rank"]
     metric: str = Field(default="accuracy", description="that the claim is about")
     world: str
     seeds: int
     truth: float = Field(
-        description="order: true difference as it is shown (points); value: how far the true "
-        "accuracy lies from the claimed one, in points; effective_rank: the true mean"
+        description="order, equivalent: true difference as it is shown (points); value: how far "
+        "the true accuracy lies from the claimed one, in points; effective_rank: the true mean"
     )
     true: bool | None = Field(description="is the claim true? null: an order without a difference")
     supported: Rate
@@ -328,6 +328,7 @@ class Calibration(Record):
     sentences: int
     level: float = LEVEL
     value_margin: Points
+    equivalence_margin: Points = 2.0
     rank_interval: Interval
     versions: dict[str, str]
     worlds: tuple[World, ...]

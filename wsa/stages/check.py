@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wsa.errors import InputError, did_you_mean, remake
 from wsa.files import write_json
 from wsa.layout import Layout
-from wsa.learning.batches import TokenTable
+from wsa.learning.batches import TokenTable, training_batches
 from wsa.learning.models import (
     CannotMergeError,
     attach,
@@ -27,6 +27,7 @@ from wsa.learning.models import (
 from wsa.records.source import RECORD
 from wsa.stages.session import Session
 from wsa.suite.schema import Method, Suite
+from wsa.suite.tuning import SCHEDULES
 
 # LoRA's A moves from the second step on, its B starts at zero; some tuners need one more
 STEPS = 3
@@ -34,6 +35,30 @@ SENTENCES = 8
 # by how much logits may differ after saving or merging, beside their own size
 TOLERANCE = 1e-3
 NAMED = 10  # weights in a message
+
+# methods that people know by a name that is no PEFT type → why, and what to write
+BY_ANOTHER_NAME = {
+    "BITFIT": (
+        "trains the biases that a model has, which no PEFT type does",
+        "{peft_type: BEFT}: a bias of its own for every target module",
+    ),
+    "DORA": ("is LoRA with an argument", "{peft_type: LORA, use_dora: true}"),
+    "EVA": (
+        "is LoRA that starts from a pass over the data, which the benchmark does not make",
+        "{peft_type: LORA, init_lora_weights: pissa} starts from the weights",
+    ),
+    "LORAFA": (
+        "is LoRA with an optimiser of its own that leaves A alone, and every method here has AdamW",
+        "{peft_type: VERA} trains no A",
+    ),
+    "LORAPLUS": (
+        "is LoRA with another rate for B, and here a method's body has one rate",
+        "{peft_type: LORA}",
+    ),
+    "OLORA": ("is a start of LoRA", "{peft_type: LORA, init_lora_weights: olora}"),
+    "PISSA": ("is a start of LoRA", "{peft_type: LORA, init_lora_weights: pissa}"),
+    "RSLORA": ("is LoRA with an argument", "{peft_type: LORA, use_rslora: true}"),
+}
 
 
 def check_method(suite: Suite, name: str, layout: Layout) -> None:
@@ -45,13 +70,16 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
     Raises:
         InputError: for too few sentences, a tokenizer of another model, a weight that is missing or
             has NaN, sentences longer than the model takes; for an unknown PEFT type or argument, an
-            argument of the wrong type or without effect, a rank larger than a matrix, a target or
-            head module that the model does not have; for a method that trains nothing but the
-            head, or gives other logits when it is loaded again or merged.
+            argument of the wrong type or without effect, a schedule for another number of steps, a
+            rank larger than a matrix, a target or head module that the model does not have; for a
+            method that trains nothing but the head, or gives other logits when it is loaded again
+            or merged.
     """
     method = suite.method(name)
     session = Session(suite, layout)
     parts = (session.training, *session.evaluation.values())
+    _check_kind(name, method, suite, layout)
+    _check_schedule(name, method, session)
     if method.kind != "majority":
         longest = max(parts, key=lambda part: part.lengths.max())
         # of all lengths, the longest among them
@@ -59,11 +87,42 @@ def check_method(suite: Suite, name: str, layout: Layout) -> None:
         rows = np.argsort(longest.lengths, kind="stable")[spread]
         batch = TokenTable(longest, torch.device("cpu")).batch(rows)
         _check_model(suite, layout, max(int(part.input_ids.max()) for part in parts), batch)
-        _check_method(name, method, batch, suite, layout)
+        _check_method(name, method, batch, session)
     write_json(
         layout.checked(suite.name, name),
         {"suite": suite.name, "method": name, "configuration": suite.run_digest(name)},
     )
+
+
+def _check_kind(name: str, method: Method, suite: Suite, layout: Layout) -> None:
+    """Refuse what PEFT knows by another name, or what a stopped training could not go on with."""
+    adapter = method.adapter or {}
+    told = {"file": layout.suite_file(suite.name), "key": f"methods.{name}.adapter.peft_type"}
+    kind = str(adapter.get("peft_type", ""))
+    letters = "".join(c for c in kind.replace("+", "PLUS") if c.isalnum())
+    if known := BY_ANOTHER_NAME.get(letters.upper()):
+        raise InputError(f"{kind} {known[0]}", **told, remedy=known[1])
+    if kind == "ADAMSS" and adapter.get("use_asa"):
+        told["key"] = f"methods.{name}.adapter.use_asa"
+        raise InputError(
+            "its allocation of subspaces keeps scores that no saved state holds, so that a "
+            "training that was stopped would go on as another", **told,
+            remedy="leave it out: all subspaces train; {peft_type: ADALORA} allocates ranks",
+        )  # fmt: skip
+
+
+def _check_schedule(name: str, method: Method, session: Session) -> None:
+    """Refuse a schedule of the method's own that is not made for the number of its steps."""
+    adapter = method.adapter or {}
+    for key in SCHEDULES.get(adapter.get("peft_type"), ())[:1]:
+        steps = len(training_batches(session.training.lengths, session.protocol, seed=0))
+        if adapter.get(key) != steps:
+            raise InputError(
+                f"its schedule is for another number of steps than the {steps} of its training",
+                file=session.layout.suite_file(session.suite.name),
+                key=f"methods.{name}.adapter.{key}", value=adapter.get(key),
+                remedy=f"{key}: {steps}, and the other numbers of its schedule to match",
+            )  # fmt: skip
 
 
 def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str, Tensor]) -> None:
@@ -95,9 +154,8 @@ def _check_model(suite: Suite, layout: Layout, largest_id: int, batch: dict[str,
         ) from error  # fmt: skip
 
 
-def _check_method(
-    name: str, method: Method, batch: dict[str, Tensor], suite: Suite, layout: Layout
-) -> None:
+def _check_method(name: str, method: Method, batch: dict[str, Tensor], session: Session) -> None:
+    suite, layout = session.suite, session.layout
     file, key = layout.suite_file(suite.name), f"methods.{name}"
     model_file = layout.model_file(suite.model.name)
     folder = layout.model(suite.model.name)
@@ -131,7 +189,7 @@ def _check_method(
             f"if it is part of the head, add it to head_modules in {model_file}",
         )  # fmt: skip
     try:
-        _try_method(name, method, model, batch, suite, layout)
+        _try_method(name, method, model, batch, session)
     except InputError as error:
         own = error.key if error.file else ".".join(filter(None, [key, error.key]))
         raise InputError(
@@ -156,12 +214,12 @@ def _try_method(
     method: Method,
     model: nn.Module,
     batch: dict[str, Tensor],
-    suite: Suite,
-    layout: Layout,
+    session: Session,
 ) -> None:
     """The life of a run in small; the key of an InputError is that below the method."""
+    suite, layout = session.suite, session.layout
     modules = [module for module, _ in model.named_modules()]
-    model = attach(model, method, suite.model, layout.factors, suite.largest_rank)
+    model = attach(model, method, suite.model, layout.factors, suite.largest_rank, session.steps)
     _check_names(model, method, modules)
     idle = set(_train(model, batch))
     body = {n for n, p in model.named_parameters() if p.requires_grad and p.numel()}
@@ -174,6 +232,10 @@ def _try_method(
             f"{suite.name}: methods.{name}: {len(idle)} weights are said to train and have not "
             f"moved after {STEPS} steps: {', '.join(named)}", flush=True,
         )  # fmt: skip
+    if method.cut is not None:
+        from wsa.adapters.recompress import recompress
+
+        model = recompress(model, method.cut.target_rank, [batch])
     trained = _logits(model, batch)
     with tempfile.TemporaryDirectory() as folder:
         save_trained(model, method, Path(folder))

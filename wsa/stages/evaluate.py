@@ -73,7 +73,7 @@ def evaluate(suite: Suite, method_name: str, seed: int, layout: Layout) -> Resul
         "train": training.environment,
         "evaluate": session.environment(nondeterministic=kernels),
     }
-    code = {"train": training.code, "evaluate": code_hash("evaluate")}
+    code = {"train": training.code, "evaluate": code_hash("evaluate", method.peft_types)}
     if pruning is not None:
         code["prune"] = pruning.code
     quoted = splits[judged].states["pruned" if pruning else "unpruned"]
@@ -129,15 +129,23 @@ def _predict(
     for state in _states(model, pruning, pruned):
         for split, table in tables.items():
             logits[split][state] = predict(model, table, session.protocol)
+    if pruning is not None and "gate_only" not in logits[next(iter(tables))]:
+        for of_split in logits.values():
+            of_split["gate_only"] = of_split["pruned"]
     return logits
 
 
 def _states(model: nn.Module, pruning: Pruning | None, pruned: Path) -> Iterator[str]:
-    """Bring the model from one state to the next; yields the name of each."""
+    """Bring the model from one state to the next; yields the name of each.
+
+    A gate that multiplies the whole direction takes all of it away: "gate_only" is then "pruned" by
+    definition, and left out.
+    """
     yield "unpruned"
     if pruning is not None:
-        model.base_model.zero_gates_below(pruning.rank.threshold)
-        yield "gate_only"
+        if model.active_peft_config.gate != "direction":
+            model.base_model.zero_gates_below(pruning.rank.threshold)
+            yield "gate_only"
         device = next(model.parameters()).device
         model.load_adapter(str(pruned), "pruned", torch_device=str(device))
         model.set_adapter("pruned")

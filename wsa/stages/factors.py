@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import safetensors
 import scipy
@@ -23,8 +24,10 @@ from wsa.records.source import RECORD
 from wsa.suite.schema import ModelSpec
 
 
-def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
+def build_factor_index(spec: ModelSpec, rank: int | Literal["all"], layout: Layout) -> Path:
     """Decompose every target matrix of a model at `rank` and index the factors by module.
+
+    At "all" every singular triplet of a matrix is found.
 
     The matrices are read from the checkpoint without building the model. They are converted to
     float32 first, as the model's are when it is loaded, so that an adapter finds them in the cache
@@ -37,11 +40,11 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
         InputError: if a target matches no matrix, the rank does not fit one, a weight holds NaN
             or Inf, or the folder holds no readable checkpoint.
     """
-    if rank < 1:
+    if rank != "all" and rank < 1:
         raise InputError(
-            "should be a whole number from 1 on", key="rank", value=rank,
+            "should be a whole number from 1 on, or 'all'", key="rank", value=rank,
             remedy=f"wsa factors {spec.name} RANK, with the largest rank (adapter.r) of the "
-            "suite's spectral methods",
+            "suite's spectral methods; for directions of the whole spectrum: all",
         )  # fmt: skip
     folder = layout.model(spec.name)
     cache = FactorCache(layout.factors)
@@ -52,9 +55,10 @@ def build_factor_index(spec: ModelSpec, rank: int, layout: Layout) -> Path:
         modules = {}
         for number, name in enumerate(names, start=1):
             weight = checkpoint[name].to(torch.float32)
-            known = cache.path(cache.key(weight, rank)).exists()
+            own = min(weight.shape) if rank == "all" else rank
+            known = cache.path(cache.key(weight, own)).exists()
             before = time.perf_counter()
-            factors, key = cache.get(weight, rank, name)
+            factors, key = cache.get(weight, own, name)
             took = "cached" if known else f"{time.perf_counter() - before:.2f} s"
             shape = "×".join(map(str, weight.shape))
             print(f"[{number}/{len(names)}] {name} {shape}, rank {rank}: {took}", flush=True)

@@ -42,7 +42,7 @@ def prune(suite: Suite, method_name: str, seed: int, layout: Layout) -> Pruning:
         ),
         kept_parameters=ranks.kept_parameters,
         files=file_hashes(files.folder, [files.pruned]),
-        code=code_hash("prune"),
+        code=code_hash("prune", method.peft_types),
     )
     write_record(files.pruning, record)
     return record

@@ -10,10 +10,15 @@ from torch import nn
 
 from wsa.files import check_files
 from wsa.layout import Layout, RunFiles
-from wsa.learning.batches import evaluation_sentences, training_sentences
+from wsa.learning.batches import (
+    evaluation_sentences,
+    training_batches,
+    training_sentences,
+)
 from wsa.learning.models import attach, load_pretrained, load_trained
+from wsa.learning.reproducible import reproducible
 from wsa.learning.tokens import Tokens, load_tokens
-from wsa.machine.devices import accelerator_name, device_for_stage, reproducible
+from wsa.machine.devices import accelerator_name, device_for_stage
 from wsa.machine.environment import environment, now
 from wsa.records.record import read_record
 from wsa.records.run import Environment, Pruning, Training, check_origin
@@ -60,6 +65,11 @@ class Session:
         """The split that counts."""
         return next(iter(self.evaluation.values()))
 
+    @property
+    def steps(self) -> int:
+        """How many steps a training takes."""
+        return len(training_batches(self.training.lengths, self.protocol, seed=0))
+
     @cached_property
     def model_hash(self) -> str:
         """Of the model's folder; raises InputError if a file of it is damaged."""
@@ -80,7 +90,7 @@ class Session:
         """The model that `method` is about to train, on the device."""
         model = attach(
             self.pretrained(seed), method, self.suite.model, self.layout.factors,
-            self.suite.largest_rank,
+            self.suite.largest_rank, self.steps,
         )  # fmt: skip
         return model.to(self.device)
 

@@ -56,13 +56,13 @@ def train(
     model, factors = None, None
     if method.kind != "majority":
         model = session.attached(method, seed)
-        factors = _factors_used(model, suite, layout) if method.spectral else None
+        factors = _factors_used(model, suite.factor_rank(method_name), suite, layout)
     inputs = {
         "model": session.model_hash,
         "data": tokens.sha256,
         "factors": factors,
         "configuration": suite.run_digest(method_name),
-        "code": code_hash("train"),
+        "code": code_hash("train", method.peft_types),
     }
     machine = session.environment().model_dump(
         include={"versions", "processor", "accelerator", "threads", "blas"}
@@ -76,6 +76,7 @@ def train(
         check_space(files.folder, loop.bytes_on_disk())
         with nondeterministic_kernels() as kernels:
             loop.run(f"{suite.name} {method_name} seed {seed}", checkpoints)
+        model = loop.model
     with atomic_folder(files.trained) as folder:
         if model is None:
             _save_labels(tokens, session.task.classes, folder)
@@ -118,9 +119,13 @@ def _save_labels(tokens: Tokens, classes: int, folder: Path) -> None:
     (folder / LABELS_FILE).write_text(json.dumps(found) + "\n")
 
 
-def _factors_used(model: nn.Module, suite: Suite, layout: Layout) -> str:
-    """One hash over the cached factors that the adapters started from."""
+def _factors_used(
+    model: nn.Module, rank: int | str | None, suite: Suite, layout: Layout
+) -> str | None:
+    """One hash over the cached factors that the adapters started from; None if from none."""
+    if rank is None:
+        return None
     layers = model.base_model.spectral_layers().values()
     keys = (key for layer in layers for key in layer.factor_keys.values())
-    index = layout.factor_index(suite.model.name, suite.largest_rank)
+    index = layout.factor_index(suite.model.name, rank)
     return FactorCache(layout.factors).digest(keys, index)

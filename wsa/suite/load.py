@@ -18,8 +18,10 @@ import yaml
 from pydantic import BaseModel
 
 from wsa.errors import InputError, did_you_mean
+from wsa.layout import TRIALS, Layout
 from wsa.suite.schema import Collection, DataSpec, ModelSpec, Suite
 from wsa.suite.strict import check
+from wsa.suite.tuning import trials_of
 
 _INT, _FLOAT, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "merge"))
 
@@ -90,6 +92,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None = None) -> Suite:
     """Read `config/suites/<name>.yaml` (or the file `name`, if it ends in .yaml).
 
+    `<name>_tuning` is the suite of the trials of the suite `<name>`.
+
     Args:
         name: a suite's name or the path of its file.
         config: the folder with `suites/`, `models/` and `data/`.
@@ -99,6 +103,9 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
         InputError: naming file, key, value and remedy.
     """
     config = Path(config)
+    if (base := name.removesuffix(TRIALS)) != name:
+        # the seeds of a suite do not count for its trials
+        return _trials(load_suite(base, config), Layout(config))
     path = _suite_path(name, config)
     files = _read_extended(path)
     if "suites" in files[path]:
@@ -122,6 +129,16 @@ def load_suite(name: str, config: Path | str = "config", seeds: list[int] | None
     if seeds is not None:
         raw["seeds"] = seeds
     return check(Suite, raw, functools.partial(_holder, files))
+
+
+def _trials(suite: Suite, layout: Layout) -> Suite:
+    if suite.tuning is None:
+        raise InputError(
+            f"suite '{suite.name}' has no trials", file=layout.suite_file(suite.name), key="tuning",
+            remedy="tuning: {trials: 8}, and for every method a range: "
+            "tune: {learning_rate: [1.0e-4, 1.0e-2]}",
+        )  # fmt: skip
+    return trials_of(suite)
 
 
 def load_suites(

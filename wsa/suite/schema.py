@@ -7,6 +7,7 @@ sweeps, checks every key, and raises `InputError` with file, key, value and reme
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -254,11 +255,42 @@ class Protocol(Strict):
     )
 
 
+class Tuning(Strict):
+    """Every method gets the same number of trials, judged on training sentences kept apart."""
+
+    trials: int = Field(ge=2, le=64, description="of every method that declares what it tunes")
+    train_sentences: int | None = Field(
+        default=None, gt=0, description="that a trial trains on; default: the protocol's"
+    )
+    holdout_sentences: int = Field(
+        default=1500, gt=0, description="training sentences that no trial trains on: its judges"
+    )
+    seed: Seed = Field(default=1000, description="of every trial; none of the suite's own")
+
+
 # --- methods -------------------------------------------------------------------------------------
+
+_End = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+Range = Annotated[tuple[_End, _End], Field(strict=False)]  # a list in YAML
+MOST_TUNED = 3  # the rate, and two more
 
 
 def _is_rank(value: Any) -> bool:
     return type(value) is int and value >= 1
+
+
+class Cut(Strict):
+    """A low-rank adapter cut in the middle of its training; see `wsa.recompress`.
+
+    Training goes on in the factors that are left, which are LoRA's, with a fresh optimizer.
+    """
+
+    target_rank: float = Field(gt=0, description="directions a module keeps on average")
+    at: float = Field(default=0.6, gt=0, lt=1, description="after this share of the steps")
+    batches: int = Field(default=12, gt=0, description="the last ones, to estimate the loss by")
+    learning_rate_factor: float = Field(
+        default=2.0, gt=0, description="of the body's learning rate from then on"
+    )
 
 
 class Method(Strict):
@@ -280,6 +312,21 @@ class Method(Strict):
     )
     schedule: Literal["linear", "constant"] | None = Field(
         default=None, description="default: the protocol's; for ablations of the schedule"
+    )
+    # left out where it is not given: so a run that does not have it stays the run it was
+    cut: Cut | None = Field(default=None, exclude_if=lambda cut: cut is None)
+    learning_rate_ratio: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda ratio: ratio is None,
+        description="of the output side's factors (LoRA's B, a spectral adapter's U) to the input "
+        "side's: LoRA+ (Hayou et al. 2024, arXiv:2402.12354)",
+    )
+    tune: dict[Text, Range] = Field(
+        default={},
+        description="what a suite with `tuning` tries: its learning rate and at most two more "
+        "numbers of its own, as {learning_rate: [1e-4, 1e-2], adapter.lora_alpha: [8, 32]}; "
+        "log-uniform, whole numbers where both ends are whole",
     )
     note: str = ""
 
@@ -304,14 +351,55 @@ class Method(Strict):
             raise ValueError(f"a method of kind '{self.kind}' has no adapter")
         if self.gate_reach is not None and not self.gated:
             raise ValueError("gate_reach is for adapters with gates: adapter.peft_type WSA")
+        if self.cut is not None:
+            if self.gated or (self.adapter or {}).get("peft_type") not in ("LORA", "SPECTRAL"):
+                raise ValueError("cut is for adapters of type LORA or SPECTRAL")
+            if self.cut.target_rank > self.rank:
+                raise ValueError(
+                    f"cut.target_rank should be at most adapter.r = {self.rank}, not "
+                    f"{self.cut.target_rank:g}"
+                )
+        if self.learning_rate_ratio is not None and self.kind != "adapter":
+            raise ValueError("learning_rate_ratio is for adapters with two factors")
         needs_rate = self.kind in ("adapter", "full")
-        if needs_rate and self.learning_rate is None:
+        if needs_rate and self.learning_rate is None and "learning_rate" not in self.tune:
             raise ValueError("learning_rate is missing")
         if not needs_rate and self.learning_rate is not None:
             raise ValueError(
                 f"a method of kind '{self.kind}' has no body to train: no learning_rate"
             )
+        if self.tune:
+            self._check_tune()
         return self
+
+    def _check_tune(self) -> None:
+        if self.rate_key is None:
+            raise ValueError(f"a method of kind '{self.kind}' trains nothing: no tune")
+        keys = {"head_learning_rate"} | ({self.rate_key} if self.kind != "head_only" else set())
+        keys |= {"gate_reach"} if self.gated else set()
+        for key, (low, high) in self.tune.items():
+            if key not in keys and not (self.adapter and re.fullmatch(r"adapter\.\w+", key)):
+                raise ValueError(
+                    f"tune.{key}: no number of this method, "
+                    + did_you_mean(key, {*keys, *(["adapter.ARGUMENT"] if self.adapter else [])})
+                )
+            if not 0 < low < high:
+                raise ValueError(f"tune.{key}: should be [low, high] with 0 < low < high")
+        if self.rate_key not in self.tune:
+            raise ValueError(f"tune.{self.rate_key} is missing: a rate is always tuned")
+        if len(self.tune) > MOST_TUNED:
+            raise ValueError(f"tune: the rate and at most {MOST_TUNED - 1} more, for equal trials")
+
+    @property
+    def rate_key(self) -> str | None:
+        """The key of the learning rate that matters most; None for a method that trains nothing."""
+        rates = {"majority": None, "head_only": "head_learning_rate"}
+        return rates.get(self.kind, "learning_rate")
+
+    @property
+    def peft_types(self) -> tuple[str, ...]:
+        """Its PEFT type; empty for a method without an adapter."""
+        return (self.adapter["peft_type"],) if self.adapter else ()
 
     @property
     def gated(self) -> bool:
@@ -338,8 +426,16 @@ class Method(Strict):
 
     @property
     def spectral(self) -> bool:
-        """Whether the method needs singular factors."""
+        """Whether the adapter is one of the spectral family."""
         return bool(self.adapter) and self.adapter.get("peft_type") in RANKS
+
+    @property
+    def directions(self) -> str | None:
+        """Which singular directions of a weight the method needs: "leading" or "spread"; None: it
+        needs none.
+        """
+        directions = self.adapter.get("directions", "leading") if self.spectral else None
+        return None if directions == "random" else directions
 
 
 # --- claims (wsa/evidence/claims has the kinds) ------------------------------------------------
@@ -359,6 +455,9 @@ class Suite(Strict):
     seeds: Many[Seed] = Field(min_length=1)
     needs_gpu: bool = Field(default=False, description="refused on a CPU unless asked for")
     protocol: Protocol
+    tuning: Tuning | None = Field(
+        default=None, description="trials for every method before its seeds run"
+    )
     methods: dict[Name, Method] = Field(min_length=1)
     baseline: Name | None = Field(
         default=None, description="the method whose differences to all others the page lists"
@@ -418,10 +517,53 @@ class Suite(Strict):
                 raise ValueError(f"claim '{claim.id}': {error}") from None
         return self
 
+    @model_validator(mode="after")
+    def _tuning_is_whole(self) -> Suite:
+        for name, method in self.methods.items():
+            rate = method.rate_key
+            if self.tuning is None and method.kind in ("adapter", "full"):
+                if method.learning_rate is None:
+                    raise ValueError(
+                        f"method '{name}': learning_rate is missing; its range in tune is for "
+                        "suites with tuning"
+                    )
+            elif self.tuning is not None and rate and not method.tune:
+                raise ValueError(
+                    f"method '{name}': tune is missing, and every method of a suite with tuning "
+                    f"declares the range of its {rate}: tune: {{{rate}: [1.0e-4, 1.0e-2]}}"
+                )
+        if self.tuning is None:
+            return self
+        if self.protocol.evaluate_on != "validation":
+            raise ValueError(
+                "tuning: its trials are judged on training sentences kept apart, and those cannot "
+                "judge the chosen ones again; protocol.evaluate_on should be 'validation'"
+            )
+        if self.tuning.seed in self.seeds:
+            raise ValueError(f"tuning.seed: {self.tuning.seed} is one of the suite's own seeds")
+        # what a file says beside a range is for suites without tuning
+        untuned = {
+            name: method.model_copy(update={method.rate_key: None}) if method.tune else method
+            for name, method in self.methods.items()
+        }
+        object.__setattr__(self, "methods", untuned)  # frozen
+        return self
+
+    @property
+    def peft_types(self) -> tuple[str, ...]:
+        """The PEFT types of its methods, sorted."""
+        return tuple(sorted({kind for m in self.methods.values() for kind in m.peft_types}))
+
     @property
     def largest_rank(self) -> int:
-        """The rank one decomposition per matrix must have to serve every spectral method."""
-        return max((m.largest_rank for m in self.methods.values() if m.spectral), default=0)
+        """The rank one decomposition per matrix must have to serve all leading directions."""
+        leading = [m for m in self.methods.values() if m.directions == "leading"]
+        return max((method.largest_rank for method in leading), default=0)
+
+    def factor_rank(self, method: str) -> int | Literal["all"] | None:
+        """The rank of the decompositions that `method` starts from; None: of none."""
+        directions = self.method(method).directions
+        return {"leading": self.largest_rank, "spread": "all"}.get(directions)
 
     def runs(self) -> list[tuple[str, int]]:
         """Every (method, seed) of the suite."""
@@ -436,12 +578,32 @@ class Suite(Strict):
             )
         return self.methods[name]
 
+    def tuned_methods(self) -> list[str]:
+        """The methods that have trials."""
+        return [name for name, method in self.methods.items() if self.tuning and method.tune]
+
+    def waits_for_trials(self, method: str) -> bool:
+        """Whether the values that `method` trains with are still to be chosen."""
+        own = self.method(method)
+        return bool(self.tuning and own.tune) and getattr(own, own.rate_key) is None
+
+    def first_alike(self, method: str) -> str:
+        """The first method that differs from `method` in its rates alone: it fits as that does."""
+        own = self.method(method)
+        return next(
+            name
+            for name, other in self.methods.items()
+            if (other.kind, other.adapter) == (own.kind, own.adapter)
+        )
+
     def run_digest(self, method: str) -> str:
         """SHA-256 of all that decides what training `method` computes, bar seed and inputs.
 
-        The threshold τ is not part of it: it belongs to pruning.
+        The threshold τ is not part of it: it belongs to pruning. Nor are the ranges of a tuning:
+        what counts is the value that is trained with.
         """
-        found = self.method(method).model_dump(mode="json", exclude={"title", "note", "family"})
+        said = {"title", "note", "family", "tune"}
+        found = self.method(method).model_dump(mode="json", exclude=said)
         if found["adapter"] is not None:
             found["adapter"].pop("threshold", None)
         return sha256_json(

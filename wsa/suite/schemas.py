@@ -34,7 +34,7 @@ class SuiteFile(Suite):
 
 
 # what a suite may bring to one that extends it, key by key
-_MERGED = ("SuiteFile", "Protocol", "Method")
+_MERGED = ("SuiteFile", "Protocol", "Tuning", "Method")
 
 
 def write_schemas(folder: Path) -> None:

@@ -60,7 +60,7 @@ class IntervalClaim(BaseClaim):
             np.array([rank.effective_mean for rank in ranks.values()]),
             self.low,
             self.high,
-            notes=too_few(runs, ranks, self.method) + (_way(runs, self.method, ranks.values()),),
+            notes=too_few(runs, ranks, self.method) + _way(runs, self.method, ranks.values()),
             **fields,
         )
         if cause := unreachable(runs.suite.method(self.method), ranks.values()):
@@ -69,16 +69,19 @@ class IntervalClaim(BaseClaim):
         return (judgement,)
 
 
-def _way(runs: Runs, method: str, ranks: Collection[Rank]) -> str:
+def _way(runs: Runs, method: str, ranks: Collection[Rank]) -> tuple[str, ...]:
     """How far the gates of `method` could have moved, against how far they had to."""
-    from wsa.evidence.reach import least, way
+    from wsa.evidence.reach import least, moved_by_optimizer, way
 
-    start, need, task = way(runs.suite.method(method))
+    known = runs.suite.method(method)
+    if not moved_by_optimizer(known):
+        return ()
+    start, need, task = way(known)
     moved = least(ranks)
     said = (
         f"A gate starts at {start}; AdamW can move it by about the sum of its learning rates, "
         f"{moved:.3g}; {task}, "
     )
     if moved < need:
-        return said + "which was out of reach whatever the data say."
-    return said + f"which takes {100 * need / moved:.0f} % of all the way it can go."
+        return (said + "which was out of reach whatever the data say.",)
+    return (said + f"which takes {100 * need / moved:.0f} % of all the way it can go.",)

@@ -84,6 +84,7 @@ def _judge(
     comparisons: Sequence[PairComparison],
 ) -> Judgement:
     from wsa.evidence import planning
+    from wsa.evidence.comparisons import find_pair
     from wsa.evidence.judgements import (
         ONE_MORE,
         ONE_SEED,
@@ -120,7 +121,7 @@ def _judge(
         "sentences": runs.predictions.sentences,
         "measured": f"{number(gain, digits, sign='+')}{unit} (n = {len(seeds)})",
         "notes": too_few(runs, seeds, order.better[0], order.worse[0]),
-        "comparison": _comparison(order, comparisons),
+        "comparison": find_pair((order.better, order.worse), comparisons),
     }
     side = "ahead of" if runs.headline.sign * gain >= 0 else "behind"
     of = "" if metric.name == "accuracy" else f" in {metric.title}"
@@ -153,14 +154,3 @@ def _judge(
     if more is None:
         fields["sentences_needed"] = planning.sentences_for_order(order.spread, ALPHA / rivals)
     return undecided(f"{ahead} ({between}): {why}.", more_seeds=more, advice=advice, **fields)
-
-
-def _comparison(order: _Order, comparisons: Sequence[PairComparison]) -> PairComparison | None:
-    """The claim's pair as comparisons.csv has it, turned to the claim's way round."""
-    for pair in comparisons:
-        ends = [(pair.method_a, pair.state_a), (pair.method_b, pair.state_b)]
-        if ends == [order.better, order.worse]:
-            return pair
-        if ends == [order.worse, order.better]:
-            return pair.turned()
-    return None

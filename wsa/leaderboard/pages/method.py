@@ -48,4 +48,8 @@ def configuration_of(view: SuiteView, name: str) -> list[tuple[str, object]]:
         ]
         if method.gated:
             lines.insert(-3, ("gate_reach", method.gate_reach))
+        lines += [
+            (f"tune.{key}", f"{low:g} to {high:g}, {view.suite.tuning.trials} trials")
+            for key, (low, high) in (method.tune if view.suite.tuning else {}).items()
+        ]
     return [(key, value) for key, value in lines if value is not None]

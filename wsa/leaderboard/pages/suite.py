@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wsa.leaderboard.pages.front import board_of
 from wsa.leaderboard.pages.gaps import gaps_of
+from wsa.leaderboard.pages.tuning import tuned_rows
 from wsa.leaderboard.plots import SuitePictures
 from wsa.task import METRICS
 
@@ -22,6 +23,7 @@ def suite_context(view: SuiteView, pictures: SuitePictures) -> dict[str, object]
         "board": board_of(view),
         "further": [(METRICS[metric], split, (metric, split)) for metric, split in view.further],
         "sections": pictures.sections,
+        "tuned": tuned_rows(view),
         "runs": view.results.all_runs,
         "run_methods": [
             (name, view.suite.methods[name].title) for name, those in runs.items() if those

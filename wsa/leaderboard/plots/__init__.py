@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 # in the order of the pages; any other section comes after these, under its own name
 SECTIONS = (
-    "scores", "differences", "costs", "curves", "ranks", "gates", "thresholds", "errors", "across",
+    "scores", "differences", "costs", "curves", "ranks", "gates", "thresholds", "tuning", "errors",
+    "across",
 )  # fmt: skip
 
 
@@ -87,7 +88,10 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
                 of_method[name] += drawn
                 if getattr(plot, "ALSO_ON_SUITE", False):
                     own += drawn
-    keys = {"thresholds": _swept(view)}
+    keys = {
+        "thresholds": _swept(view),
+        "tuning": [view.mark(name) for name in view.results.tunings],
+    }
     return SuitePictures(
         _sections(own, keys), {name: _sections(drawn) for name, drawn in of_method.items()}
     )
