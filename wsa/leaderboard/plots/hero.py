@@ -167,7 +167,7 @@ def _claimed(area: Frame, claims: Sequence, view: SuiteView) -> list[labels.Box]
         words = f"claimed: {decimals(claim.expected, 1)}"
         area.canvas.text(area.left + 4, middle - 2, words, colour, size=11)
         found.append(
-            labels.Box(area.left, middle - 13, area.left + text_width(words, 11), middle + 2)
+            labels.Box(area.left, middle - 15, area.left + 8 + text_width(words, 11), middle + 4)
         )
     return found
 

@@ -268,7 +268,7 @@ def _short(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0").replace("-0", "-0" if round(value, 1) else "0")
 
 
-_NARROW, _WIDE = frozenset("iljtfrI.,:;'|()[]! "), frozenset("mwMW%@—→")
+_NARROW, _WIDE = frozenset("iljtfrI.,:;'|()[]! "), frozenset("mwMW%@—→<>=+−±≈")
 
 
 def text_width(text: str, size: float = SIZE, bold: bool = False) -> float:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from wsa.leaderboard.formats import decimals
 from wsa.leaderboard.measures import difference_axis, difference_words, gain, places
 from wsa.leaderboard.plots.parts.axes import Frame, ends, frame, ticks
-from wsa.leaderboard.plots.parts.canvas import Canvas, both, text_width
+from wsa.leaderboard.plots.parts.canvas import NARROW, Canvas, both, text_width
 from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture, shorten
 from wsa.leaderboard.results import Difference
 from wsa.task import Metric
 
 BESIDE = 250  # pixels that names beside their rows may take; longer ones stand above them
-WIDE, NARROW = 720, 360
+WIDE = 720  # pixels, of the drawing for a wide screen
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,10 @@ def _beyond(canvas: Canvas, x: float, y: float, way: int, words: str, colour: st
     """An arrow at the end of the axis with the value that lies beyond it."""
     canvas.area([(x, y), (x - 7 * way, y - 4), (x - 7 * way, y + 4)], colour)
     anchor = "end" if way > 0 else "start"
-    if words:
+    if words:  # on the line, which makes room for them
+        width = text_width(words, 11) + 4
+        start = x - 8 * way - (width if way > 0 else 0)
+        canvas.box(start, y - 6, width, 12, "paper")
         canvas.text(x - 10 * way, y + 4, words, colour, 11, anchor, halo=True)
 
 
@@ -159,7 +162,7 @@ def _wrapped(words: str, limit: int) -> list[str]:
 
 
 def difference_bar(found: Difference, label: str, note: str = "") -> Bar:
-    """A difference: black where it is told from zero; grey, thin and hollow where it is not."""
+    """A difference: filled where it is told from zero; pale, thin and hollow where it is not."""
     mark = Mark(label, "ink" if found.clear else "muted")
     return Bar(mark, note, found.points, found.low, found.high, hollow=not found.clear)
 
@@ -177,7 +180,7 @@ def differences(
         intervals(
             name, title,
             f"{words} In {difference_words(metric)}, with the 95 % interval for other seeds and "
-            "other sentences. Black and filled: the interval leaves zero out. Grey and hollow: it "
+            "other sentences. Filled and strong: the interval leaves zero out. Hollow and pale: it "
             "does not, or one seed gives none. Each pair by itself: only the verdicts are "
             "corrected for asking several questions at once.",
             sorted(bars, key=lambda bar: -gain(bar.centre, metric)), difference_axis(metric),
