@@ -128,7 +128,8 @@ def test_what_moves_no_bit_can_change(package, name):
         *((f"stages/{stage}.py", {stage}) for stage in sorted(RUNS)),
         ("suite/tuning.py", {"tune"}),
         ("stages/tune.py", {"tune"}),
-        ("evidence/statistics.py", {"aggregate", "across", "site"}),
+        ("evidence/statistics.py", {"aggregate", "across", "literature", "site"}),
+        ("literature/orderings.py", {"literature", "site"}),
         ("leaderboard/site.py", {"site"}),
     ],
 )

@@ -177,15 +177,36 @@ def _across(args: argparse.Namespace, layout: Layout) -> None:
         print(f"{order.id}, {order.state}: {order.verdict}. {order.said}")
 
 
+def _literature(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.literature.orderings import judge_literature
+    from wsa.literature.reading import read_literature
+
+    literature = read_literature(layout)
+    if literature is None:
+        raise InputError("there is no published record", file=layout.literature)
+    print(judge_literature(literature, _suite(args, layout), layout).said)
+
+
 def _site(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.leaderboard import render
+    from wsa.literature.reading import read_literature
     from wsa.records.across import Across
     from wsa.records.record import read_record
+    from wsa.suite.settings import shown_suites
 
-    suites, collections = _suites(args.suites, args, layout)
+    names = shown_suites(args.suites, layout.config)
+    suites, collections = _suites(names, args, layout)
     made = [path for one in collections if (path := layout.across_json(one.name)).exists()]
-    render(suites, layout, [read_record(path, Across) for path in made])
+    together = [read_record(path, Across) for path in made]
+    render(suites, layout, together, read_literature(layout))
     print(f"open {layout.index_page}")
+
+
+def _sentences(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.leaderboard.sentences import disagreements
+
+    for line in disagreements(_suite(args, layout), layout, args.method_a, args.method_b):
+        print(line)
 
 
 def _publish(args: argparse.Namespace, layout: Layout) -> None:
@@ -387,6 +408,7 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     stage("aggregate", _aggregate, "tables, comparisons and verdicts of a suite", "suite")
     stage("across", _across, "several tasks together: a collection of suites", "collection")
+    stage("literature", _literature, "judge the published orderings by a suite's runs", "suite")
     compare = stage("compare", _compare, "two result folders of one suite, method by method")
     for side in ("a", "b"):
         compare.add_argument(side, type=Path, help="a folder such as results/<suite>")
@@ -399,8 +421,12 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--seed", type=seed, default=0)
     site = stage("site", _site, "render the pages")
     site.add_argument("suites", nargs="+", metavar="suite")
+    stage(
+        "sentences", _sentences, "the sentences that two methods disagree on", "suite",
+        "method_a", "method_b",
+    )  # fmt: skip
     published = stage("publish", _publish, "copy a suite's records to published/", "suite")
-    published.add_argument("--published", type=Path, default=Path("published"), metavar="DIR")
+    published.add_argument("--published", type=Path, default=defaults.published, metavar="DIR")
     published.add_argument(
         "--allow-dirty", action="store_true", help="accept runs made with uncommitted changes"
     )
@@ -412,7 +438,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="every run")
     which.add_argument("--hashes", action="store_true", help="no run: every file's hash instead")
     bundle = stage("bundle", _bundle, "one archive with all of a suite's results", "suite")
-    bundle.add_argument("destination", type=Path, nargs="?", help="default: <suite>.zip")
+    bundle.add_argument(
+        "destination", type=Path, nargs="?", help="default: <suite>.zip beside results/"
+    )
     bundle.add_argument("--check", action="store_true", help="check the archive SUITE instead")
     stage("schemas", _schemas, "write the JSON schemas of suites, data sets and models", "folder")
     return parser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 TRIALS = "_tuning"  # ends the name of the suite of another one's trials, which has no file
@@ -81,12 +81,20 @@ def runs_below(results: Path) -> list[tuple[str, int | None, RunFiles]]:
 
 @dataclass(frozen=True)
 class Layout:
-    """The three roots: configuration (read), resources (fetched), results and site (made)."""
+    """The roots: configuration and published results (read), resources (fetched), results and site
+    (made).
+    """
 
     config: Path = Path("config")
     resources: Path = Path("resources")
     results: Path = Path("results")
     site: Path = Path("site")
+    published: Path = Path("published")  # results that a repository carries
+
+    @property
+    def as_published(self) -> Layout:
+        """The same with the published results in place of one's own."""
+        return replace(self, results=self.published)
 
     # --- what people write ---
     def suite_file(self, suite: str) -> Path:
@@ -95,6 +103,31 @@ class Layout:
 
     def model_file(self, model: str) -> Path:
         return self.config / "models" / f"{model}.yaml"
+
+    @property
+    def literature(self) -> Path:
+        """The published record (`wsa.literature`); a configuration may have none."""
+        return self.config / "literature"
+
+    @property
+    def published_tables(self) -> Path:
+        return self.literature / "tables.csv"
+
+    @property
+    def published_numbers(self) -> Path:
+        return self.literature / "numbers.csv"
+
+    @property
+    def published_methods(self) -> Path:
+        return self.literature / "methods.yaml"
+
+    @property
+    def published_tasks(self) -> Path:
+        return self.literature / "tasks.yaml"
+
+    @property
+    def published_models(self) -> Path:
+        return self.literature / "models.yaml"
 
     # --- fetched and derived inputs ---
     def model(self, model: str) -> Path:
@@ -177,13 +210,40 @@ class Layout:
         """Accuracy at other thresholds (`records.evidence.Thresholds`); may be missing."""
         return self.suite(suite) / "thresholds.json"
 
+    def literature_json(self, suite: str) -> Path:
+        """What the suite's runs say of published orderings (`records.literature.Judged`)."""
+        return self.suite(suite) / "literature.json"
+
+    def bundle(self, suite: str) -> Path:
+        """The archive of a suite's results, beside the folder of results; may be missing."""
+        return self.results.parent / f"{suite}.zip"
+
     # --- the site ---
     @property
     def index_page(self) -> Path:
         return self.site / "index.html"
 
+    @property
+    def site_json(self) -> Path:
+        """Every number of the site (`records.site.SiteResults`)."""
+        return self.site / "results.json"
+
+    @property
+    def site_schema(self) -> Path:
+        """The JSON schema of `site_json`."""
+        return self.site / "results.schema.json"
+
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"
+
+    def hero(self, suite: str) -> Path:
+        """The picture of a suite that links to it are shown with, a PNG of 1200 × 630 pixels."""
+        return self.suite_page(suite).parent / "hero.png"
+
+    @property
+    def record_page(self) -> Path:
+        """All of the published record; pages of methods and tables lie beside it."""
+        return self.site / "literature" / "index.html"
 
     def downloads(self, suite: str) -> Path:
         """Copies of the tables and records that the pages of a suite show."""

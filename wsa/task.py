@@ -55,6 +55,11 @@ class Metric:
         """The unit of a difference of two shown values."""
         return "points" if self.scale == 100 else self.unit
 
+    @property
+    def places(self) -> int:
+        """The decimal places of a shown value: alike in tables, sentences and pictures."""
+        return 2 if self.scale == 100 else 4
+
 
 @dataclass(frozen=True)
 class Task:

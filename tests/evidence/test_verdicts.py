@@ -46,7 +46,8 @@ def test_missing_seeds_are_said(results, suite):
     results.run("tiny", "full", 3).result.unlink()
     claims = aggregate(suite, results)
     judged = judged_in(claims, "full-beats-head", "unpruned")
-    assert judged.seeds == 2 and judged.notes == ("From 2 of 3 seeds of full and head_only.",)
+    notes = ("From 2 of 3 seeds of Full fine-tuning and Head only.",)
+    assert judged.seeds == 2 and judged.notes == notes
     assert judged.verdict == "undecided"  # two seeds are not enough, however large a difference
     assert judged_in(claims, "run-time").advice == "The missing runs would decide it."
 

@@ -46,7 +46,6 @@ def make_suite(
     name: str = "tiny",
     seeds: Iterable[int] = (1, 2, 3),
     claims: Iterable[dict] = (),
-    published: Iterable[dict] = (),
     data: dict[str, object] | None = None,
 ) -> Suite:
     """The rows of the hypothesis (full, lora, spectral_a, wsa, head_only, majority) as a suite.
@@ -55,7 +54,6 @@ def make_suite(
         name: the suite's.
         seeds: the suite's.
         claims: as in its YAML.
-        published: as in its YAML.
         data: keys of the data set beside or in place of the usual ones: labels, metrics, splits.
     """
     source = {"kind": "path", "path": "nowhere"}
@@ -89,7 +87,6 @@ def make_suite(
             },
             "methods": methods,
             "claims": list(claims),
-            "published": list(published),
         }
     )  # fmt: skip
 

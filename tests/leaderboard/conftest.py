@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.helpers.literature import make_literature
 from tests.helpers.results import make_results, make_suite
 from tests.leaderboard import across
+from tests.leaderboard.accessibility import axe_source
 from tests.leaderboard.tasks import ACCURACY as BY_METHOD
 from tests.leaderboard.tasks import CLASSES, Made, make
 from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.literature.orderings import judge_literature
+from wsa.literature.schema import Literature
 from wsa.records.evidence import ThresholdPoint, Thresholds
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
@@ -33,9 +37,22 @@ CLAIMS = [
      "expected": 94.3, "margin": 0.3, **CLAIMED},
     {"id": "order", "kind": "order", "better": "full", "worse": "head_only", **CLAIMED},
 ]  # fmt: skip
+# a published record whose texts are as bad
 PUBLISHED = [
-    {"method": "LoRA r=8", "row": "lora", "accuracy": 94.95, "protocol": "5 seeds",
-     "source": "a paper"},
+    {"method": "lora", "value": "94.95", "note": HOSTILE},
+    {"method": "lora", "value": "95.5", "rank": 24, "variant": HOSTILE},
+    {"method": "full", "value": "95.1", "rank": "", "parameters": "184M"},
+    {"method": "lora", "value": "94.95", "table": "second-1", "copied_from": "first-1"},
+    {"method": "dora", "value": "95.2", "table": "second-1"},
+    {"method": "full", "value": "94.2", "rank": "", "table": "second-1"},
+    {"method": "spectral_a", "value": "88.2", "task": "Pairs", "parameters": "1.33M"},
+    {"method": "lora", "value": "89.5", "task": "Pairs", "parameters": "0.44M"},
+    {"method": "lora", "value": "93.3", "task": "Pairs", "metric": "f1"},
+]
+TABLES = [
+    {},
+    {"table": "second-1", "paper": HOSTILE, "note": HOSTILE, "chosen_on": "other sentences",
+     "second_hand": "in a note", "seeds": "", "statistic": "not stated"},
 ]  # fmt: skip
 ACCURACY = {
     "full": 95.0,
@@ -52,6 +69,7 @@ class Site:
 
     suites: list[Suite]
     layout: Layout
+    literature: Literature
 
     @property
     def folder(self) -> Path:
@@ -93,7 +111,7 @@ def site(tmp_path_factory) -> Site:
     """Two suites: one measured, with hostile texts and a method that has no runs; one not."""
     folder = tmp_path_factory.mktemp("site")
     layout = Layout(results=folder / "results", resources=folder / "res", site=folder / "site")
-    suite = _titled(make_suite("tiny", claims=CLAIMS, published=PUBLISHED), "lora", HOSTILE)
+    suite = _titled(make_suite("tiny", claims=CLAIMS), "lora", HOSTILE)
     suite = suite.model_copy(update={"baseline": "wsa"})
     make_results(layout, suite, ACCURACY, sentences=SENTENCES)
     data = layout.data(suite.data.name)
@@ -107,8 +125,10 @@ def site(tmp_path_factory) -> Site:
     aggregate(suite, layout)
     write_thresholds(layout, suite)
     suites = [suite, make_suite("unmeasured")]
-    render(suites, layout)
-    return Site(suites, layout)
+    literature = make_literature(folder / "config", PUBLISHED, TABLES)
+    judge_literature(literature, suite, layout)
+    render(suites, layout, (), literature)
+    return Site(suites, layout, literature)
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +154,11 @@ def numbers(tmp_path_factory) -> Made:
 def together(tmp_path_factory) -> Layout:
     """Several tasks together; one of the two suites that the site shows is among them."""
     return across.make(tmp_path_factory.mktemp("together"))
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    return axe_source()
 
 
 @pytest.fixture(scope="session")

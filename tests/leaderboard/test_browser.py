@@ -9,11 +9,10 @@ import csv
 import json
 import re
 import time
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from tests.helpers.results import make_suite
+from tests.leaderboard.accessibility import graves
 from tests.leaderboard.conftest import HOSTILE
 from wsa.layout import Layout
 from wsa.leaderboard import render
@@ -23,11 +22,15 @@ from wsa.records.run import Result
 
 PAGES = (
     "index.html",
+    "explore.html",
     "reading.html",
     "tiny/index.html",
     "tiny/compare.html",
     "tiny/methods/lora.html",
     "tiny/methods/wsa.html",
+    "literature/index.html",
+    "literature/methods/lora.html",
+    "literature/tables/second-1.html",
     "tiny/runs/lora/seed-1.html",
     "tiny/runs/wsa/seed-3.html",
     "unmeasured/index.html",
@@ -199,38 +202,18 @@ def width_on_a_phone(browser, url: str) -> int:
     return wide
 
 
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """axe-core's source, from the package selenium-axe-python."""
-    spec = find_spec("selenium_axe_python")
-    if spec is None:
-        pytest.skip("selenium-axe-python is not installed")
-    return (Path(spec.origin).parent / "axe-core/axe.min.js").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     ("path", "scheme"),
     [(path, "light") for path in PAGES]
-    + [(path, "dark") for path in ("index.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")],
+    + [
+        (path, "dark")
+        for path in ("index.html", "explore.html", "tiny/compare.html", "tiny/runs/wsa/seed-3.html")
+    ],
 )
 def test_axe_finds_nothing_serious(opened, browser, axe, path, scheme):
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     assert not graves(opened(path), axe)
-
-
-def graves(page, axe: str) -> list[tuple]:
-    """What axe finds that is serious or critical, with all details open."""
-    page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
-    page.execute_script(axe)
-    found = page.execute_async_script(
-        "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
-    )
-    return [
-        (one["id"], one["help"], one["nodes"][0]["html"][:200], one["nodes"][0]["failureSummary"])
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize(
@@ -292,9 +275,7 @@ def test_a_page_of_a_thousand_runs_opens_in_a_second(opened, site, tmp_path, bro
     for seed in suite.seeds:
         record = run.model_copy(update={"suite": "large", "seed": seed})
         write_record(layout.run("large", "full", seed).result, record)
-    claims = Claims(
-        suite="large", evaluated_on="validation", claims=(), published=(), estimates=()
-    )  # fmt: skip
+    claims = Claims(suite="large", evaluated_on="validation", claims=(), estimates=())
     write_record(layout.claims_json("large"), claims)
     render([suite], layout)
     browser.get((layout.site / "large/index.html").as_uri())

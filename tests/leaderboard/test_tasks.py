@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 import numpy as np
@@ -94,15 +95,34 @@ def test_a_smaller_error_is_drawn_as_better(numbers):
     )
     assert full < lora
     assert f"−{lora - full:.4f}" in figure
-    assert "var(--supported)" in figure and "var(--contradicted)" not in figure
+    assert "Left of zero it is better" in figure
 
 
-def test_the_front_is_of_what_is_smaller_on_both(numbers):
+def test_each_step_of_the_front_is_beyond_noise(numbers):
+    """From the cheapest on, whoever is clearly better than the last; nobody else."""
+    suite, layout = numbers.suite, numbers.layout
+    states = {name: "pruned" if m.gated else "unpruned" for name, m in suite.methods.items()}
+    names = {method.title: name for name, method in suite.methods.items()}
+    clearly_better = set()  # (a, b): the interval of a − b lies below zero, and less is better
+    with layout.comparisons_csv(suite.name).open() as file:
+        for pair in csv.DictReader(file):
+            a, b = pair["method_a"], pair["method_b"]
+            if (pair["state_a"], pair["state_b"]) != (states[a], states[b]):
+                continue
+            if float(pair["interval_high"]) < 0:
+                clearly_better.add((a, b))
+            elif float(pair["interval_low"]) > 0:
+                clearly_better.add((b, a))
     rows = numbers.page("index.html").table("Parameters")[1:]
-    points = [(float(row[2].replace(",", "")), float(row[3])) for row in rows]
-    for row, (cost, error) in zip(rows, points, strict=True):
-        beaten = any(c <= cost and e <= error and (c, e) != (cost, error) for c, e in points)
-        assert row[4] == ("no" if beaten else "yes")
+    costs = [float(row[2].replace(",", "")) for row in rows]
+    assert costs == sorted(costs) and len(set(costs)) == len(costs)
+    last = names[rows[0][0]]
+    assert rows[0][-1] == "yes"
+    for row in rows[1:]:
+        name = names[row[0]]
+        assert row[-1] == ("yes" if (name, last) in clearly_better else "no")
+        if row[-1] == "yes":
+            last = name
 
 
 def test_the_largest_errors_of_numbers(numbers):

@@ -29,7 +29,6 @@ from wsa.suite.settings import choose_suites, read_settings
 
 CLAIM = {"id": "a", "sentence": "s", "source": "s"}
 VALUE = {**CLAIM, "kind": "value", "method": "lora", "expected": 90, "margin": 1}
-PUBLISHED = {"method": "x", "accuracy": 9, "protocol": "p", "source": "s", "row": "lor"}
 RATIO = {**CLAIM, "kind": "ratio", "quantity": "parameters_kept", "method": "wsa", "high": 2}
 
 
@@ -137,8 +136,6 @@ CONFIGURATION = [
     (SUITE, "claims", [{**RATIO, "reference": "base"}], "only inference_seconds can be compared"),
     (SUITE, "claims", [{**RATIO, "reference": "lora", "low": 3}], "low (3) is above high (2)"),
     (SUITE, "claims", [{**RATIO, "reference": "lora", "hihg": 3}], "did you mean 'high'?"),
-    (SUITE, "published", [PUBLISHED],
-     "published 'x': unknown row 'lor', did you mean 'lora'?"),
     (SUITE, "sweep", {"lorra": {"learning_rate": [1e-3]}}, "unknown method 'lorra'"),
     (SUITE, "sweep", {"lora": {"learning_rate": ["high", "low"]}}, "to lists of numbers"),
     (SUITE, "sweep", {"lora": {"adaptor.r": [1, 2]}}, "method 'lora' has no adaptor"),

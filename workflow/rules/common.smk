@@ -15,7 +15,7 @@ from wsa.files import sha256_file, sha256_json
 from wsa.layout import TRIALS, Layout
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
-from wsa.suite.settings import choose_suites, read_settings, shown_suites
+from wsa.suite.settings import choose_suites, read_settings
 from wsa.suite.tuning import trial_names, trials_of
 
 # a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
@@ -82,8 +82,8 @@ FAMILIES = (
     if SETTINGS.families
     else ""
 )
-# what the pages show: the question's own suite too, even where nothing of it is measured
-SHOWN = shown_suites(SETTINGS, [*COLLECTIONS, *CHOSEN])
+# the published record's files; none where the configuration has no record
+LITERATURE = sorted(LAYOUT.literature.glob("*.*"))
 RUN = LAYOUT.run("{suite}", "{method}", "{seed}")
 
 

@@ -4,6 +4,7 @@
 localrules:
     aggregate,
     across,
+    literature,
 
 
 rule inference:
@@ -94,3 +95,20 @@ rule across:
         code=code_hash("across"),
     shell:
         "{params.wsa} across {wildcards.collection} {params.seeds} 2>&1 | tee {log}"
+
+
+rule literature:
+    input:
+        results_of,
+        LITERATURE,
+    output:
+        LAYOUT.literature_json("{suite}"),
+    log:
+        "logs/literature/{suite}.log",
+    params:
+        wsa=WSA,
+        seeds=SEEDS,
+        suite=lambda wildcards: digest(SUITES[wildcards.suite]),
+        code=code_hash("literature"),
+    shell:
+        "{params.wsa} literature {wildcards.suite} {params.seeds} 2>&1 | tee {log}"

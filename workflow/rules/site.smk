@@ -13,6 +13,8 @@ rule site:
         [LAYOUT.claims_json(suite) for suite in CHOSEN],
         [LAYOUT.findings_json(suite) for suite in CHOSEN],
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],
+        LITERATURE,
+        [LAYOUT.literature_json(suite) for suite in CHOSEN if LITERATURE],
         [
             LAYOUT.thresholds_json(name)
             for name, suite in CHOSEN.items()
@@ -26,7 +28,7 @@ rule site:
     params:
         wsa=WSA,
         seeds=SEEDS,
-        names=SHOWN,
+        names=[*COLLECTIONS, *CHOSEN],
         suites=[digest(suite) for suite in CHOSEN.values()],
         code=code_hash("site"),
         templates=template_hash(),

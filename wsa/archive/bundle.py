@@ -49,7 +49,7 @@ def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Pat
     Args:
         suite: the suite; every run of it should have been made.
         layout: where its files lie.
-        destination: the archive; default: `<suite>.zip` in the working directory.
+        destination: the archive; default: `<suite>.zip` beside the folder of results.
 
     Returns:
         The archive's path.
@@ -57,7 +57,7 @@ def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Pat
     Raises:
         InputError: if a run is missing, or a file is not what its record says.
     """
-    destination = destination or Path(f"{suite.name}.zip")
+    destination = destination or layout.bundle(suite.name)
     missing = [run for run in suite.runs() if not layout.run(suite.name, *run).result.exists()]
     if missing:
         raise InputError(

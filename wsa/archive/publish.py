@@ -33,7 +33,10 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
         layout.findings_json(suite.name), layout.tables_json(suite.name),
     ]  # fmt: skip
     # what the pages show where it is there
-    drawn = [layout.inference_json(suite.name), layout.thresholds_json(suite.name)]
+    drawn = [
+        layout.inference_json(suite.name), layout.thresholds_json(suite.name),
+        layout.literature_json(suite.name),
+    ]  # fmt: skip
     names += [layout.tuning(suite.name, method) for method in suite.tuned_methods()]
     run_files, run_drawings = _runs(suite, layout, allow_dirty)
     _copy(

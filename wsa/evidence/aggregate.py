@@ -33,7 +33,6 @@ def aggregate(suite: Suite, layout: Layout) -> Claims:
         suite=suite.name,
         evaluated_on=suite.protocol.evaluate_on,
         claims=judge_claims(runs, comparisons),
-        published=suite.published,
         estimates=found,
     )
     _write_csv(layout.runs_csv(suite.name), run_table(runs))

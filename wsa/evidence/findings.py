@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wsa.errors import InputError, remake
-from wsa.evidence.judgements import called, number
+from wsa.evidence.judgements import number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
 from wsa.evidence.statistics import FEWEST_DIFFERING, judge_order
 from wsa.identity import own_tuners
 from wsa.layout import runs_below
 from wsa.records.evidence import Finding
+from wsa.records.predictions import STATE_WORDS
 from wsa.records.run import Environment, Result
 from wsa.records.tuning import read_tuning
 
@@ -186,7 +187,7 @@ def _collapsed(runs: Runs) -> list[Finding]:
             found.append(
                 Finding(
                     severity="warning",
-                    about=f"{called(runs, method, state)}, seed {seed}",
+                    about=f"{_called(runs, method, state)}, seed {seed}",
                     message=f"predicts {always} for every sentence: its training has collapsed",
                     runs=(runs.path((method, seed)),),
                     remedy="look at its curve; it counts as it is",
@@ -214,7 +215,7 @@ def _hardly_any_chance(runs: Runs) -> list[Finding]:
             why = f"only {wrong} sentence{'s are' if wrong != 1 else ' is'} ever wrong"
         else:
             continue
-        name = called(runs, method, state)
+        name = _called(runs, method, state)
         found.append(
             Finding(
                 severity="note",
@@ -239,7 +240,7 @@ def _below_controls(runs: Runs) -> list[Finding]:
         seeds = runs.seeds(unit, other)
         if not seeds:
             continue
-        name, shown = called(runs, *unit), f"{control} ({_shown(runs, other, seeds)})"
+        name, shown = _called(runs, *unit), f"{control} ({_shown(runs, other, seeds)})"
         said = f"{name} with {_shown(runs, unit, seeds)} "
         if runs.headline.sign * runs.headline.mean_difference(unit, other, seeds) <= 0:
             learned = "adapted" if levels[control] else "learned"
@@ -266,7 +267,7 @@ def _shown(runs: Runs, unit: Unit, seeds: tuple[int, ...]) -> str:
 def _in_words(runs: Runs, value: float) -> str:
     metric = runs.task.headline
     after = " %" if metric.unit == "%" else ""
-    return number(value, 2 if metric.scale == 100 else 3) + after
+    return number(value, metric.places) + after
 
 
 def _outliers(runs: Runs) -> list[Finding]:
@@ -388,6 +389,11 @@ def _tunings(runs: Runs) -> list[Finding]:
                 )
             )
     return found
+
+
+def _called(runs: Runs, method: str, state: str) -> str:
+    """A method by its name in files and commands: 'lora', or 'wsa (pruned)' with several states."""
+    return f"{method} ({STATE_WORDS[state]})" if runs.suite.method(method).gated else method
 
 
 def _places(result: Result) -> list[Environment]:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from wsa.evidence.runs import Runs
 from wsa.evidence.statistics import CONTRADICTED, SUPPORTED
 from wsa.records.evidence import Judgement, VerdictWord
+from wsa.records.predictions import STATE_WORDS
 from wsa.task import Metric
 
 NOTHING = "—"
@@ -46,11 +47,13 @@ def not_measured(sentence: str, **fields) -> Judgement:
 
 
 def called(runs: Runs, method: str, state: str | None = None) -> str:
-    """A method in a sentence: 'lora', or 'wsa (pruned)' where it has several states."""
-    return f"{method} ({state})" if state and runs.suite.method(method).gated else method
+    """A method in a sentence, by its title; with its state in words where it has several."""
+    known = runs.suite.method(method)
+    return f"{known.title} ({STATE_WORDS[state]})" if state and known.gated else known.title
 
 
 def too_few(runs: Runs, seeds: Collection[int], *methods: str) -> tuple[str, ...]:
     """A note where some of the suite's seeds are missing for one of `methods`."""
-    wanted, names = len(runs.suite.seeds), " and ".join(methods)
+    wanted = len(runs.suite.seeds)
+    names = " and ".join(called(runs, method) for method in methods)
     return (f"From {len(seeds)} of {wanted} seeds of {names}.",) if len(seeds) < wanted else ()

@@ -35,18 +35,32 @@ def seeds_for_order(measured: TwoWay, alpha: float = ALPHA) -> Plan:
         )
         if planned.mean > 0 and planned.p_value() <= alpha:
             return _more(seeds - measured.seeds)
-    needed = (stats.norm.isf(alpha / 2) + stats.norm.isf(1 - POWER)) ** 2
+    needed = _needed(alpha)
     if size > 0 and measured.by_sentence * needed < size**2:
         return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
     advice = (
         f"No number of seeds would decide it: {measured.sentences} sentences are too few for a "
         "difference as small as this."
     )
-    if size > 0:
-        sentences = measured.sentences * float(measured.by_sentence) * needed / size**2
-        if sentences < 1e6:
-            advice += f" About {_round_up(sentences):,} would do."
+    if sentences := sentences_for_order(measured, alpha):
+        advice += f" About {sentences:,} would do."
     return None, advice
+
+
+def sentences_for_order(measured: TwoWay, alpha: float = ALPHA) -> int | None:
+    """How many sentences, with any number of seeds, would decide the sign if size and variance are
+    as measured; None where it is a million or more. Rounded up to two digits.
+    """
+    size = abs(float(measured.mean))
+    if not size:
+        return None
+    sentences = measured.sentences * float(measured.by_sentence) * _needed(alpha) / size**2
+    return _round_up(sentences) if 0 < sentences < 1e6 else None
+
+
+def _needed(alpha: float) -> float:
+    """The squared number of standard errors that passes `alpha` with probability `POWER`."""
+    return (stats.norm.isf(alpha / 2) + stats.norm.isf(1 - POWER)) ** 2
 
 
 def seeds_for_equivalence(measured: TwoWay, margin: float, alpha: float = ALPHA) -> Plan:

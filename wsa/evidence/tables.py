@@ -10,8 +10,7 @@ import numpy as np
 from wsa.evidence.measure import Measure
 from wsa.evidence.runs import Runs, hardware
 from wsa.records.evidence import Estimate, MethodRow
-from wsa.records.predictions import STATES
-from wsa.task import Metric
+from wsa.records.predictions import STATE_WORDS, STATES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,9 +135,9 @@ def markdown(runs: Runs, rows: Sequence[MethodRow], estimates: Sequence[Estimate
     suite, metric, by_key = runs.suite, runs.task.headline, by_place(estimates)
     unit = f" {metric.unit}" if metric.unit else ""
     header = [
-        "Method", "n", metric.title[:1].upper() + metric.title[1:] + unit, f"unpruned{unit}",
-        f"pruned{unit}", f"gate only{unit}", "effective rank", "parameters kept", "training s",
-        "peak memory GiB",
+        "Method", "n", metric.title[:1].upper() + metric.title[1:] + unit,
+        *(f"{STATE_WORDS[state]}{unit}" for state in STATES), "effective rank", "parameters kept",
+        "training s", "peak memory GB",
     ]  # fmt: skip
     body = []
     for cost in rows:
@@ -151,11 +150,11 @@ def markdown(runs: Runs, rows: Sequence[MethodRow], estimates: Sequence[Estimate
             [
                 _markdown(suite.method(cost.method).title),
                 f"{cost.n} of {len(suite.seeds)}",
-                *(_spread(own and own.mean, own and own.std, _digits(metric)) for own in found),
+                *(_spread(own and own.mean, own and own.std, metric.places) for own in found),
                 _spread(cost.effective_rank, cost.effective_rank_std, 2),
                 _number(cost.parameters_kept, ",.0f"),
                 _number(cost.train_seconds, ".1f"),
-                _number(memory and memory / 2**30, ".2f"),
+                _number(memory and memory / 1e9, ".2f"),
             ]
         )
     right = ["left", *["right"] * (len(header) - 1)]
@@ -199,10 +198,6 @@ def _run_row(runs: Runs, run: tuple[str, int], measures: dict[str, Measure]) -> 
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _digits(metric: Metric) -> int:
-    return 2 if metric.scale == 100 else 3
 
 
 def _spread(mean: float | None, std: float | None, digits: int) -> str:

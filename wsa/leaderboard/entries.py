@@ -10,10 +10,10 @@ from wsa.leaderboard.measures import gain
 from wsa.leaderboard.plots.parts.pictures import Mark
 from wsa.leaderboard.results import RunView, SuiteResults
 from wsa.records.evidence import Estimate, MethodRow
+from wsa.records.predictions import STATE_WORDS as STATES
 from wsa.suite.schema import Method, Suite
 from wsa.task import METRICS, Metric
 
-STATES = {"unpruned": "as trained", "pruned": "pruned", "gate_only": "gates pruned"}
 NEAR = 10.0  # of 100, from the best: within it a scale shows differences
 
 Further = tuple[str, str]  # metric, split; "" for the split that counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime
 
 from markupsafe import Markup, escape
@@ -22,7 +23,7 @@ def signed(value: float | None, places: int = 2) -> str:
 
 
 def count(value: float | None) -> str:
-    """A number of parameters: 1.27 M, 592 k, 87.
+    """A number of parameters in a sentence or on an axis: 1.27 M, 592 k, 87.
 
     >>> count(1_270_000), count(592_130), count(87)
     ('1.27\\xa0M', '592\\xa0k', '87')
@@ -33,6 +34,15 @@ def count(value: float | None) -> str:
         if value >= size:
             return f"{value / size:.3g}\u00a0{unit}"
     return f"{value:.0f}"
+
+
+def parameters(value: float | None) -> str:
+    """A number of parameters in a table, rounded to a whole one.
+
+    >>> parameters(251399.67)
+    '251,400'
+    """
+    return DASH if value is None else f"{value:,.0f}"
 
 
 def seconds(value: float | None) -> str:
@@ -103,11 +113,30 @@ def printable(text: object) -> str:
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", str(text))
 
 
+# classes of Unicode's bidirectional algorithm that may turn what stands beside them
+_TURNING = {"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"}
+
+
+def isolated(text: object) -> Markup:
+    """`text` that cannot turn the direction of what stands beside it.
+
+    >>> isolated("LoRA, rank 8"), isolated("\u05d0")
+    (Markup('LoRA, rank 8'), Markup('<bdi>\u05d0</bdi>'))
+    """
+    said = escape(printable(text))
+    if _TURNING.isdisjoint(map(unicodedata.bidirectional, said)):
+        return said
+    return Markup("<bdi>{}</bdi>").format(said)
+
+
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "[": "{[}", "*": "{*}",  # else arguments of the line break before them
+    "\u00a0": "~", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≈": r"$\approx$", "≤": r"$\leq$",
+    "≥": r"$\geq$", "→": r"$\to$", "σ": r"$\sigma$", "τ": r"$\tau$", "λ": r"$\lambda$",
+    "Σ": r"$\Sigma$", "ℓ": r"$\ell$", "∞": r"$\infty$",
 }  # fmt: skip
 
 
@@ -142,7 +171,8 @@ def linked(text: object) -> Markup:
 
 
 FILTERS = {
-    "decimals": decimals, "signed": signed, "count": count, "seconds": seconds, "memory": memory,
-    "rate": rate, "date": date, "plain": plain, "printable": printable,
-    "latex": latex, "whole": whole, "linked": linked,
+    "decimals": decimals, "signed": signed, "count": count, "parameters": parameters,
+    "seconds": seconds, "memory": memory, "rate": rate, "date": date, "plain": plain,
+    "printable": printable, "isolated": isolated, "latex": latex, "whole": whole,
+    "linked": linked,
 }  # fmt: skip

@@ -29,7 +29,7 @@ def axis(metric: Metric) -> str:
 
 def places(metric: Metric) -> int:
     """The decimal places of a shown value."""
-    return 2 if metric.scale == 100 else 4
+    return metric.places
 
 
 def shown(value: float, metric: Metric) -> float:
@@ -39,12 +39,12 @@ def shown(value: float, metric: Metric) -> float:
 
 def score(value: float | None, metric: Metric) -> str:
     """A shown value, without its unit."""
-    return decimals(value, places(metric))
+    return decimals(value, metric.places)
 
 
 def change(value: float | None, metric: Metric) -> str:
     """A difference of two shown values, with its sign."""
-    return signed(value, places(metric))
+    return signed(value, metric.places)
 
 
 def in_words(metric: Metric) -> str:

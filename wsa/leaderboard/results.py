@@ -24,6 +24,7 @@ from wsa.records.evidence import (
     Tables,
     Thresholds,
 )
+from wsa.records.literature import Judged
 from wsa.records.predictions import logits_of
 from wsa.records.record import Record, read_record
 from wsa.records.run import Result
@@ -153,6 +154,7 @@ class SuiteResults:
     comparisons: Sequence[PairComparison] = ()
     inference: Inference | None = None
     thresholds: Thresholds | None = None
+    literature: Judged | None = None
     tunings: dict[str, MethodTuning] = field(default_factory=dict)
 
     @property
@@ -239,6 +241,7 @@ def read_suite(suite: Suite, layout: Layout) -> SuiteResults:
         results.comparisons = tables.comparisons
     results.inference = _record(layout.inference_json(suite.name), Inference)
     results.thresholds = _record(layout.thresholds_json(suite.name), Thresholds)
+    results.literature = _record(layout.literature_json(suite.name), Judged)
     for name in suite.tuned_methods():
         with contextlib.suppress(InputError):  # the findings say so
             results.tunings[name] = read_tuning(suite, name, layout)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +14,25 @@ from wsa import evidence
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import formats, measures
+from wsa.leaderboard.changes import changes
 from wsa.leaderboard.downloads import write_downloads
+from wsa.leaderboard.headline import asked, leading
+from wsa.leaderboard.numbers import write_results
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
+from wsa.leaderboard.pages.explore import explore_context
 from wsa.leaderboard.pages.front import front_context
+from wsa.leaderboard.pages.literature import FILTERS as OF_RECORD
+from wsa.leaderboard.pages.literature import LiteratureView, method_page, record_page
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.pages.tuning import trial_records
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
-from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.plots.hero import hero, hero_image
+from wsa.leaderboard.plots.parts.canvas import SHAPES
+from wsa.leaderboard.plots.parts.pictures import Mark, marks_of
+from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
@@ -32,6 +41,7 @@ from wsa.suite.schema import Suite
 from wsa.task import METRICS
 
 if TYPE_CHECKING:
+    from wsa.literature.schema import Literature
     from wsa.records.across import Across
 
 SITE_NAME = "Weighted Spectral Adapter, measured"
@@ -39,7 +49,12 @@ QUESTION = "Does the Weighted Spectral Adapter do what was claimed for it?"
 STATIC = Path(__file__).parent / "static"
 
 
-def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across] = ()) -> None:
+def render(
+    suites: Sequence[Suite],
+    layout: Layout,
+    collections: Sequence[Across] = (),
+    literature: Literature | None = None,
+) -> None:
     """Write the whole site below `layout.site`.
 
     A suite without results is shown as not measured, with the command that measures it. Pages of
@@ -49,6 +64,7 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         suites: in the order in which they are shown.
         layout: where results and data lie and where the site goes.
         collections: several tasks together, each a page of its own, named like a suite's.
+        literature: the published record, with pages of its own.
     """
     marks = marks_of(suites)
     together: dict[str, list[tuple[str, str]]] = {suite.name: [] for suite in suites}
@@ -56,9 +72,14 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         for member in collection.suites:
             if member.suite in together:
                 together[member.suite].append((collection.name, collection.title))
-    views = [SuiteView(read_suite(suite, layout), marks, together[suite.name]) for suite in suites]
+    views = [
+        SuiteView(read_suite(suite, layout), marks, together[suite.name], literature)
+        for suite in suites
+    ]
     by_name = {suite.name: suite for suite in suites}
-    site = _Site(views, [CollectionView(record, by_name, marks) for record in collections])
+    shown = [CollectionView(record, by_name, marks) for record in collections]
+    record = LiteratureView(literature, views) if literature else None
+    site = _Site(views, shown, marks, record)
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -68,15 +89,28 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
     for collection in site.collections:
         with atomic_folder(layout.suite_page(collection.name).parent) as folder:
             site.write_collection(collection, folder)
-    site.write_front(layout.site)
+    if site.record:
+        with atomic_folder(layout.record_page.parent) as folder:
+            site.write_record(site.record, folder)
+    site.write_front(layout)
+    write_results(views, project().version, layout.site_json, layout.site_schema)
 
 
 class _Site:
     """The templates, and what all pages share."""
 
-    def __init__(self, views: Sequence[SuiteView], collections: Sequence[CollectionView]) -> None:
+    def __init__(
+        self,
+        views: Sequence[SuiteView],
+        collections: Sequence[CollectionView],
+        marks: Mapping[str, Mark],
+        record: LiteratureView | None,
+    ) -> None:
         self.views = views
+        self.marks = marks
         self.collections = collections
+        self.cards: dict[str, str] = {}  # where a page stands → the picture that links to it show
+        self.record = record
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -84,33 +118,63 @@ class _Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.templates.filters |= formats.FILTERS | measures.FILTERS
+        self.templates.filters |= formats.FILTERS | measures.FILTERS | OF_RECORD
         self.templates.globals |= {
-            "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
-            "shown": views, "together": collections, "metrics": METRICS,
+            "site_name": SITE_NAME, "question": QUESTION, "project": project(),
+            "shown": views, "together": collections, "record": record, "metrics": METRICS,
+            "asked": asked(views), "shapes": SHAPES,
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
         """The text of a page from which `root` leads up to the site."""
-        return self.templates.get_template(template).render(root=root, here=here, **context)
+        card = self.cards.get(here, "")
+        found = self.templates.get_template(template)
+        return found.render(root=root, here=here, card=card, **context)
 
     def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
         """Fill `template` and write it to `path`, inside a folder that is not yet in its place."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.fill(template, root, here, **context), encoding="utf-8")
 
-    def write_front(self, folder: Path) -> None:
+    def write_front(self, layout: Layout) -> None:
         text = self.fill("reading.html", "", "reading", calibration=_calibration())
-        write_text(folder / "reading.html", text)
-        text = self.fill("index.html", "", "front", **front_context(self.views, self.collections))
-        write_text(folder / "index.html", text)
+        write_text(layout.site / "reading.html", text)
+        text = self.fill("explore.html", "", "explore", **explore_context(self.views, self.marks))
+        write_text(layout.site / "explore.html", text)
+        first = leading(self.views)
+        if first and first.suite.name in self.cards:
+            self.cards["front"] = self.cards[first.suite.name]
+        context = front_context(
+            self.views, self.collections, QUESTION, hero(first) if first else [],
+            changes(self.views, layout.as_published),
+        )  # fmt: skip
+        write_text(layout.index_page, self.fill("index.html", "", "front", **context))
 
     def write_collection(self, collection: CollectionView, folder: Path) -> None:
         context = across_context(collection, across_pictures(collection))
         self.page(folder / "index.html", "across.html", "../", collection.name, **context)
 
+    def write_record(self, record: LiteratureView, folder: Path) -> None:
+        """The published record: all of it, a page a method, a page a table."""
+        here = "literature"
+        self.page(folder / "index.html", "literature.html", "../", here, **record_page(record))
+        for name in record.methods:
+            path = folder / "methods" / f"{name}.html"
+            context = method_page(record, name)
+            self.page(path, "literature_method.html", "../../", here, **context)
+        for one in record.tables:
+            path = folder / "tables" / f"{one.table.table}.html"
+            self.page(path, "literature_table.html", "../../", here, one=one)
+        (folder / "record.csv").write_text(record.as_csv(), encoding="utf-8")
+        (folder / "record.json").write_text(record.as_json(), encoding="utf-8")
+
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         name, pictures = view.suite.name, suite_pictures(view)
+        if image := hero_image(view):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = view.results.layout.hero(name)
+            (folder / path.name).write_bytes(image)
+            self.cards[name] = path.relative_to(view.results.layout.site).as_posix()
         downloads = write_downloads(view, folder / "downloads", self.templates)
         self.page(
             folder / "index.html", "suite.html", "../", name, downloads=downloads,
@@ -128,17 +192,12 @@ class _Site:
                 path = folder / "runs" / method / f"seed-{run.seed}.html"
                 context = run_context(view, run, run_pictures(view, run))
                 self.page(path, "run.html", "../../../", name, **context)
-                shutil.copyfile(run.files.result, path.with_suffix(".json"))
+                record = json.loads(run.files.result.read_text(encoding="utf-8"))
+                text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+                path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 def _calibration() -> Calibration | None:
     """The engine's published calibration, where it was measured."""
     path = Path(evidence.__file__).parent / "calibration.json"
     return read_record(path, Calibration) if path.exists() else None
-
-
-def _version() -> str:
-    try:
-        return version("weighted-spectral-adapter")
-    except PackageNotFoundError:  # run from a source tree
-        return "from source"

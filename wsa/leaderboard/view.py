@@ -6,15 +6,19 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
 from wsa.leaderboard.plots.parts.pictures import Mark, of_suite
 from wsa.leaderboard.results import Difference, RunView, SuiteResults
-from wsa.records.evidence import Finding, Judgement
+from wsa.records.evidence import Finding, Judgement, PairComparison
 from wsa.suite.schema import Claim, Method, Suite
 from wsa.task import Metric, Task
+
+if TYPE_CHECKING:
+    from wsa.literature.schema import Literature, Row, Table
+    from wsa.records.literature import JudgedOrdering
 
 T = TypeVar("T")
 BASE = "base"  # the pretrained model among the timed ones
@@ -43,6 +47,13 @@ class Judged:
     @property
     def verdict(self) -> str:
         return self.judgement.verdict if self.judgement else "not measured"
+
+    @property
+    def claimed(self) -> str:
+        """In short; of what was not judged only a claimed value is known in short."""
+        if self.judgement:
+            return self.judgement.claimed
+        return f"{self.claim.expected:g}" if self.claim.kind == "value" else "–"
 
     @property
     def state(self) -> str:
@@ -84,6 +95,7 @@ class SuiteView:
 
     Attributes:
         collections: those that the suite is part of, as (name, title).
+        literature: the published record, if there is one.
     """
 
     def __init__(
@@ -91,7 +103,9 @@ class SuiteView:
         results: SuiteResults,
         marks: Mapping[str, Mark],
         collections: Sequence[tuple[str, str]] = (),
+        literature: Literature | None = None,
     ) -> None:
+        self.literature = literature
         self.results = results
         self.suite: Suite = results.suite
         self.task: Task = self.suite.data.task
@@ -142,7 +156,7 @@ class SuiteView:
         for claim in self.suite.claims:
             known = []
             if claim.kind == "value":
-                known = [p.accuracy for p in self.suite.published if p.row == claim.method]
+                known = [float(row.value) for row in self.published_like(claim.method)]
             claims.append(
                 [
                     Judged(
@@ -153,6 +167,10 @@ class SuiteView:
                 ]
             )  # fmt: skip
         return claims
+
+    def sides(self, pair: PairComparison) -> tuple[str, str]:
+        """The titles of the two methods of a comparison."""
+        return self.suite.method(pair.method_a).title, self.suite.method(pair.method_b).title
 
     @property
     def verdicts(self) -> list[tuple[str, int]]:
@@ -187,6 +205,18 @@ class SuiteView:
             held.append((own, f"{pruned}beside the weights", rounds))
         base = found.seconds[BASE]
         return [self._speed(name, adapter, rounds, base) for name, adapter, rounds in held]
+
+    def rounds_of(self, entry: Entry) -> Sequence[float]:
+        """Seconds of each timed round of the entry's model; empty where it was not timed.
+
+        An adapter stays beside the weights; what has none is the model itself.
+        """
+        found = self.results.inference
+        if found is None or entry.state == "gate_only":
+            return ()
+        beside = f"{entry.name} pruned" if entry.state == "pruned" else entry.name
+        own = () if entry.method.gated else found.seconds.get(entry.name, ())
+        return found.adapters.get(beside, own)
 
     def _speed(
         self, name: str, adapter: str, rounds: Sequence[float], base: Sequence[float]
@@ -231,18 +261,75 @@ class SuiteView:
         claimed = {c.method: c.expected for c in self.suite.claims if c.kind == "value"}
         lines = []
         for name, method in self.suite.methods.items():
-            published = [p.accuracy for p in self.suite.published if p.row == name]
+            published = [float(row.value) for row in self.published_like(name)]
             if name in claimed or published:
                 rows = [e for e in self.entries if e.name == name and e.state != "gate_only"]
                 lines.append(ClaimedLine(name, method.title, claimed.get(name), published, rows))
         return sorted(lines, key=lambda line: -(line.claimed or 0))
 
+    @cached_property
+    def published(self) -> list[Row]:
+        """What the record has of the suite's model and task, in its headline metric: those whose
+        sentences did not choose first, each group from the highest.
+        """
+        if self.literature is None:
+            return []
+        suite = self.suite
+        rows = self.literature.of(suite.model.name, suite.data.name, self.metric.name)
+        return sorted((row for row in rows if row.own), key=lambda row: (not row.apart, -row.value))
+
+    def printed(self, one: JudgedOrdering) -> list[tuple[Table, list[tuple[Row, Row]]]]:
+        """The tables that print an ordering, each with the pairs of rows in which it does."""
+        found: dict[str, list[tuple[Row, Row]]] = {}
+        known = self.literature.by_id if self.literature else {}
+        for pair in one.printed:
+            if pair.better in known and pair.worse in known:
+                rows = (known[pair.better], known[pair.worse])
+                found.setdefault(rows[0].number.table, []).append(rows)
+        return [(pairs[0][0].table, pairs) for pairs in found.values()]
+
+    def published_like(self, name: str) -> list[Row]:
+        """The published rows of just this method at just its rank; their modules may be others."""
+        method = self.suite.methods[name]
+        known = self.literature.identify(method) if self.literature else None
+        if known is None:
+            return []
+        return [
+            row for row in self.published
+            if row.number.method == known and (row.number.rank or 0) == method.rank
+        ]  # fmt: skip
+
     @property
-    def claims_below_published(self) -> bool:
-        """Whether every claimed value lies below every published one."""
-        claimed = [claim.expected for claim in self.suite.claims if claim.kind == "value"]
-        published = [known.accuracy for known in self.suite.published]
-        return bool(claimed and published) and max(claimed) < min(published)
+    def claimed_among_published(self) -> list[str]:
+        """Where each claimed value lies among the published ones, those whose sentences did not
+        choose and the others apart.
+        """
+        claims = [claim for claim in self.suite.claims if claim.kind == "value"]
+        groups = [
+            ("chosen on the sentences reported, or that do not say", False),
+            ("chosen on other sentences", True),
+        ]
+        said = []
+        for words, apart in groups:
+            values = [float(row.value) for row in self.published if row.apart == apart]
+            if not (claims and values):
+                continue
+            above = [sum(value < claim.expected for value in values) for claim in claims]
+            places = [
+                f"{claim.expected:.1f} lies above {count or 'none'}"
+                for claim, count in zip(claims, above, strict=True)
+            ]
+            which = ", ".join(f"{claim.expected:.1f}" for claim in claims)
+            said.append(
+                f"Of the {len(values)} published figures {words} ({min(values):.2f} to "
+                f"{max(values):.2f}), "
+                + (
+                    f"the claimed {'; '.join(places)}."
+                    if any(above)
+                    else f"every one lies above the claimed {which}."
+                )
+            )
+        return said
 
     def entry(self, method: str, state: str) -> Entry | None:
         return next((e for e in self.entries if e.name == method and e.state == state), None)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from wsa.records.record import SCHEMA_VERSION, Record, renamed
 from wsa.records.run import Environment
-from wsa.suite.schema import Claim, Published
+from wsa.suite.schema import Claim
 
 LEVEL = 0.95  # of every interval; a test's level is 1 − LEVEL
 
@@ -147,6 +147,9 @@ class Judgement(Record):
     more_seeds: int | None = Field(
         description="that would decide it with a probability of about 80 %; null: see `advice`"
     )
+    sentences_needed: int | None = Field(
+        default=None, description="of an order that no number of seeds would decide: that would"
+    )
     advice: str = Field(description="what would decide it; empty for a decided claim")
     notes: tuple[str, ...]
     comparison: PairComparison | None = Field(default=None, description="of an order claim")
@@ -166,8 +169,13 @@ class Claims(Record):
     level: float = LEVEL
     evaluated_on: Literal["validation", "holdout"]
     claims: tuple[JudgedClaim, ...]
-    published: tuple[Published, ...]
     estimates: tuple[Estimate, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, raw: Any) -> Any:
+        """Records from before the published record had a place of its own repeated it."""
+        return {k: v for k, v in raw.items() if k != "published"} if isinstance(raw, dict) else raw
 
 
 class MethodRow(Record):

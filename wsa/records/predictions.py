@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATES = ("unpruned", "pruned", "gate_only")
+# for people: the same words on every page and in every table and sentence
+STATE_WORDS = {"unpruned": "as trained", "pruned": "pruned", "gate_only": "gates pruned"}
 KEYS = ("state", "sentence_id", "label")
 
 

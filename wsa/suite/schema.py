@@ -23,7 +23,6 @@ from wsa.task import NUMBER, Task, check_metrics, task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 # --- sources -------------------------------------------------------------------------------------
@@ -443,16 +442,6 @@ class Method(Strict):
 # --- claims (wsa/evidence/claims has the kinds) ------------------------------------------------
 
 
-class Published(Strict):
-    """A number somebody published for this model and task, shown beside and never mixed in."""
-
-    method: str
-    accuracy: Percent
-    protocol: str
-    source: str
-    row: Name | None = Field(default=None, description="the suite's method that is most like it")
-
-
 # --- the suite -----------------------------------------------------------------------------------
 
 
@@ -475,7 +464,6 @@ class Suite(Strict):
         default=None, description="the method whose differences to all others the page lists"
     )
     claims: Many[Claim] = ()
-    published: Many[Published] = ()
     _rank_left_out: int = PrivateAttr(default=0)
 
     @field_validator("seeds")
@@ -529,12 +517,6 @@ class Suite(Strict):
                 claim.check(self.data.task)
             except ValueError as error:
                 raise ValueError(f"claim '{claim.id}': {error}") from None
-        for number in self.published:
-            if number.row is not None and number.row not in self.methods:
-                raise ValueError(
-                    f"published '{number.method}': unknown row '{number.row}', "
-                    + did_you_mean(number.row, self.methods)
-                )
         return self
 
     @model_validator(mode="after")
@@ -610,7 +592,6 @@ class Suite(Strict):
                 "methods": methods,
                 "baseline": self.baseline if self.baseline in methods else None,
                 "claims": tuple(c for c in self.claims if {*c.methods_named()} <= {*methods}),
-                "published": tuple(p for p in self.published if p.row is None or p.row in methods),
             }
         )
         narrowed._rank_left_out = self.largest_rank

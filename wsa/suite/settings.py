@@ -141,10 +141,9 @@ def choose_suites(
     return suites, collections, line
 
 
-def shown_suites(settings: Settings, chosen: list[str]) -> list[str]:
-    """The suites and collections on the pages: those that run, and the question's own suite,
-    measured or not.
+def shown_suites(chosen: list[str], config: Path) -> list[str]:
+    """The suites and collections on the pages: those asked for, and the question's own suite,
+    measured or not, where `config` has it.
     """
-    path = Path(settings.folders.config) / "suites" / f"{QUESTION_SUITE}.yaml"
-    shown = [*chosen, QUESTION_SUITE] if path.exists() else chosen
-    return list(dict.fromkeys(shown))
+    known = Layout(config=config).suite_file(QUESTION_SUITE).exists()
+    return list(dict.fromkeys([*chosen, QUESTION_SUITE] if known else chosen))

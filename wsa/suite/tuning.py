@@ -107,7 +107,6 @@ def trials_of(suite: Suite) -> Suite:
             "methods": methods,
             "baseline": None,
             "claims": (),
-            "published": (),
         }
     )
 

@@ -70,14 +70,17 @@ def test_a_verdict_leads_to_its_runs_and_says_it_in_words(claims, made):
     assert len(judged.runs) == 6
     for path in judged.runs:
         read_record(made.suite("tiny") / path, Result)
-    assert judged.sentence.startswith("wsa (pruned) is worse than spectral_a: \u2212")
+    assert judged.sentence.startswith(
+        "WSA r=16 (pruned) is worse than Spectral Adapter r=8: \u2212"
+    )
     assert "95 % interval" in judged.sentence and "Holm over 3 comparisons" in judged.test
     undecided = judged_in(claims, "wsa-beats-spectral", "unpruned")
     assert "cannot tell" in undecided.sentence and undecided.advice
     side = "ahead of" if undecided.estimate >= 0 else "behind"
     points = f"{abs(undecided.estimate):.2f}"
     assert undecided.sentence.startswith(
-        f"wsa (unpruned) is {points} points {side} spectral_a (95 % interval \u2212"
+        f"WSA r=16 (as trained) is {points} points {side} Spectral Adapter r=8 "
+        "(95 % interval \u2212"
     )
     assert undecided.comparison.rank_p is None and "0.1" in undecided.comparison.rank_test
 

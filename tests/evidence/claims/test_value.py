@@ -46,4 +46,4 @@ def test_a_value_of_another_metric_is_judged_as_it_is_shown(layout):
     (judged,) = suite.claims[0].judge(read_runs(suite, layout))
     assert judged.verdict == "supported" and judged.unit == "" and judged.p < 0.05
     assert judged.claimed == "0.05 ± 0.05"
-    assert judged.sentence.startswith("The mean squared error of lora is 0.0")
+    assert judged.sentence.startswith("The mean squared error of LoRA r=8 is 0.0")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from wsa.evidence.runs import Runs
     from wsa.records.evidence import Judgement
+    from wsa.records.run import Rank
 
 
 class IntervalClaim(BaseClaim):
@@ -34,7 +35,8 @@ class IntervalClaim(BaseClaim):
         """Is the mean effective rank, over modules and seeds, in the claimed interval?"""
         import numpy as np
 
-        from wsa.evidence.judgements import not_measured, too_few
+        from wsa.evidence.judgements import called, not_measured, too_few
+        from wsa.evidence.reach import unreachable
         from wsa.evidence.regions import TEST, judge_mean
 
         ranks = {
@@ -50,30 +52,32 @@ class IntervalClaim(BaseClaim):
             "seeds": len(ranks),
             "runs": runs.paths(self.method, ranks),
         }
+        name = called(runs, self.method)
         if not ranks:
-            return (not_measured(f"There are no runs of {self.method} with gates.", **fields),)
+            return (not_measured(f"There are no runs of {name} with gates.", **fields),)
         judgement = judge_mean(
-            f"The mean effective rank of {self.method}",
+            f"The mean effective rank of {name}",
             np.array([rank.effective_mean for rank in ranks.values()]),
             self.low,
             self.high,
-            notes=too_few(runs, ranks, self.method) + _reach(runs, self.method, ranks),
+            notes=too_few(runs, ranks, self.method) + _way(runs, self.method, ranks.values()),
             **fields,
         )
+        if cause := unreachable(runs.suite.method(self.method), ranks.values()):
+            sentence = f"{judgement.sentence} {cause[:1].upper()}{cause[1:]}."
+            judgement = judgement.model_copy(update={"sentence": sentence})
         return (judgement,)
 
 
-def _reach(runs: Runs, method: str, seeds: Collection[int]) -> tuple[str, ...]:
+def _way(runs: Runs, method: str, ranks: Collection[Rank]) -> tuple[str, ...]:
     """How far the gates of `method` could have moved, against how far they had to."""
-    ranks = [runs.results[method, seed].rank for seed in seeds]
-    moved, threshold = min(rank.sum_of_learning_rates for rank in ranks), ranks[0].threshold
-    adapter = runs.suite.method(method).adapter or {}
-    if adapter.get("choose"):
-        return ()  # gates that no optimizer moves
-    if adapter.get("gate") == "singular_value":  # the others start at 1
-        start, need, task = 0, threshold, f"to be kept, it must pass {threshold:g}"
-    else:
-        start, need, task = 1, 1 - threshold, f"to be pruned, it must fall below {threshold:g}"
+    from wsa.evidence.reach import least, moved_by_optimizer, way
+
+    known = runs.suite.method(method)
+    if not moved_by_optimizer(known):
+        return ()
+    start, need, task = way(known)
+    moved = least(ranks)
     said = (
         f"A gate starts at {start}; AdamW can move it by about the sum of its learning rates, "
         f"{moved:.3g}; {task}, "

@@ -114,7 +114,7 @@ def _judge(
         said = f"There are no runs of {better} and {worse} with the same seed."
         return not_measured(said, **fields)
     gain = runs.headline.mean_difference(order.better, order.worse, seeds)
-    digits = 2 if metric.scale == 100 else 3
+    digits = metric.places
     unit = f" {metric.difference_unit}" if metric.difference_unit else ""
     fields |= {
         "estimate": gain,
@@ -151,4 +151,6 @@ def _judge(
     # what Holm asks of this claim: the level shared with those not yet decided before it
     rivals = int((decisions.p >= p).sum())
     more, advice = planning.seeds_for_order(order.spread, ALPHA / rivals)
+    if more is None:
+        fields["sentences_needed"] = planning.sentences_for_order(order.spread, ALPHA / rivals)
     return undecided(f"{ahead} ({between}): {why}.", more_seeds=more, advice=advice, **fields)

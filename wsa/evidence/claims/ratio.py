@@ -54,7 +54,7 @@ class RatioClaim(BaseClaim):
     def _judge_parameters(self, runs: Runs, fields: dict[str, Any]) -> Judgement:
         import numpy as np
 
-        from wsa.evidence.judgements import not_measured, too_few
+        from wsa.evidence.judgements import called, not_measured, too_few
         from wsa.evidence.regions import TEST, judge_mean
 
         seeds = [
@@ -67,7 +67,7 @@ class RatioClaim(BaseClaim):
             "seeds": len(seeds),
             "runs": runs.paths(self.method, seeds) + runs.paths(self.reference, seeds),
         }
-        names = f"{self.method} and {self.reference}"
+        names = f"{called(runs, self.method)} and {called(runs, self.reference)}"
         if not seeds:
             return not_measured(f"There are no runs of {names} with the same seed.", **fields)
         own, other = (
@@ -78,7 +78,7 @@ class RatioClaim(BaseClaim):
             )
         )
         if not other.all():
-            said = f"{self.reference} has no adapter parameters to compare with."
+            said = f"{called(runs, self.reference)} has no adapter parameters to compare with."
             return not_measured(said, **fields)
         counted = (
             f"{own.mean():,.0f} adapter parameters kept against {other.mean():,.0f}, without heads."
@@ -96,7 +96,7 @@ class RatioClaim(BaseClaim):
         import numpy as np
 
         from wsa.errors import InputError
-        from wsa.evidence.judgements import not_measured
+        from wsa.evidence.judgements import called, not_measured
         from wsa.evidence.regions import TEST, judge_mean
         from wsa.records.evidence import Inference
         from wsa.records.record import read_record
@@ -122,8 +122,10 @@ class RatioClaim(BaseClaim):
             f"{len(own)} rounds of {timed.sentences} sentences on {where}; the interval is for "
             "other rounds there, not for other machines."
         )
+        base = self.reference == BASE
+        other_name = "the pretrained model" if base else called(runs, self.reference)
         judgement = judge_mean(
-            f"The time of {self.method}, merged, divided by that of {self.reference},",
+            f"The time of {called(runs, self.method)}, merged, divided by that of {other_name},",
             np.divide(own, other),
             self.low,
             self.high,

@@ -68,7 +68,7 @@ class ValueClaim(BaseClaim):
             self.expected - self.margin,
             self.expected + self.margin,
             after=after,
-            digits=2 if metric.scale == 100 else 3,
+            digits=metric.places,
             sentences=runs.predictions.sentences,
             notes=too_few(runs, seeds, self.method) + zero_spread(values),
             **fields,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wsa.leaderboard.entries import STATES
-from wsa.leaderboard.plots.parts import svg
 from wsa.leaderboard.plots.parts.pictures import Mark
 from wsa.task import METRICS, Metric
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from wsa.records.across import Across, AcrossCell, AcrossMethod, AcrossOrder, AcrossSuite
     from wsa.suite.schema import Suite
 
-UNKNOWN = Mark("", svg.CONTROL, "control")
+UNKNOWN = Mark("", "control")
 
 
 class CollectionView:
@@ -61,7 +60,7 @@ class CollectionView:
     def mark(self, method: str) -> Mark:
         """How the method looks in pictures, with its title here."""
         known = self._marks.get(method, UNKNOWN)
-        return Mark(self.method_title(method), known.colour, known.variable, known.marker)
+        return Mark(self.method_title(method), known.variable, known.marker)
 
     def method_title(self, method: str) -> str:
         return next((one.title for one in self.methods if one.method == method), method)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from wsa.leaderboard.agreement import Agreement, Closeness
+from wsa.leaderboard.formats import DASH, count, decimals, memory, seconds
+from wsa.leaderboard.measures import axis, places, score
 
 if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
@@ -22,8 +25,6 @@ class SentenceLine:
 
     sentence: str
     label: str
-    right: str
-    wrong: str
     cells: Sequence[tuple[int, bool]]
 
 
@@ -38,7 +39,9 @@ class NumberLine:
 
 def compare_context(view: SuiteView) -> dict[str, object]:
     """For `compare.html`."""
-    context: dict[str, object] = {"suite": view, "agreement": None, "closeness": None}
+    context: dict[str, object] = {
+        "suite": view, "agreement": None, "closeness": None, "pairs": pairs_of(view),
+    }  # fmt: skip
     found = view.results.agreement or view.results.closeness
     if found is None or len(found.methods) < 2:
         return context
@@ -46,6 +49,42 @@ def compare_context(view: SuiteView) -> dict[str, object]:
     if isinstance(found, Agreement):
         return context | _of_classes(view, found)
     return context | _of_numbers(view, found)
+
+
+def pairs_of(view: SuiteView) -> dict[str, object]:
+    """What a script needs to put any two rows of the leaderboard side by side.
+
+    `rows`: by "method.state" its title, and its numbers as the leaderboard writes them. `pairs`:
+    two such keys, their difference, the ends of its interval and p.
+    """
+    metric = view.metric
+    rows = {
+        f"{entry.name}.{entry.state}": [
+            entry.method.title + (f", {entry.state_label}" if entry.state_label else ""),
+            f"methods/{quote(entry.name)}.html", entry.mark.variable,
+            score(entry.mean, metric) + (f" ± {score(entry.std, metric)}" if entry.std else ""),
+            f"{score(entry.low, metric)} to {score(entry.high, metric)}" if entry.low is not None
+            else DASH,
+            str(entry.n), decimals(entry.effective_rank, 1), count(entry.kept),
+            seconds(entry.seconds), memory(entry.memory),
+        ]
+        for entry in view.entries
+    }  # fmt: skip
+    pairs = [
+        [
+            f"{pair.method_a}.{pair.state_a}", f"{pair.method_b}.{pair.state_b}",
+            pair.difference, pair.interval and [pair.interval.low, pair.interval.high], pair.p,
+            len(pair.seeds),
+        ]
+        for pair in view.results.comparisons
+    ]  # fmt: skip
+    return {
+        "heads": [axis(metric), "95 % interval", "n (seeds)", "effective rank", "parameters kept",
+                  "training time", "peak memory"],
+        "unit": metric.difference_unit, "places": places(metric),
+        "greater": metric.greater_is_better, "rows": rows, "pairs": pairs,
+        "command": f"wsa sentences {view.suite.name} METHOD_A METHOD_B",
+    }  # fmt: skip
 
 
 def _of_classes(view: SuiteView, found: Agreement) -> dict[str, object]:
@@ -67,8 +106,6 @@ def _of_classes(view: SuiteView, found: Agreement) -> dict[str, object]:
         SentenceLine(
             texts.get(found.ids[i], found.ids[i]),
             view.suite.data.labels[found.labels[i]],
-            "\n".join(n for n, good in zip(found.methods, mostly[i], strict=True) if good),
-            "\n".join(n for n, good in zip(found.methods, mostly[i], strict=True) if not good),
             [(int(k), bool(good)) for k, good in zip(found.right[i], mostly[i], strict=True)],
         )
         for i in (differing[place] for place in kept)

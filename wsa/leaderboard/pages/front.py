@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wsa.leaderboard.changes import Changed
 from wsa.leaderboard.entries import Entry, scale_of
+from wsa.leaderboard.headline import headline, leading
 from wsa.leaderboard.pages.gaps import gaps_of
+from wsa.leaderboard.plots.parts.pictures import Picture
 
 if TYPE_CHECKING:
     from wsa.leaderboard.pages.across import CollectionView
@@ -14,45 +17,51 @@ if TYPE_CHECKING:
 
 
 def front_context(
-    views: Sequence[SuiteView], collections: Sequence[CollectionView]
+    views: Sequence[SuiteView],
+    collections: Sequence[CollectionView],
+    question: str,
+    pictures: Sequence[Picture],
+    changed: Sequence[Changed],
 ) -> dict[str, object]:
-    """For `index.html`."""
-    rows = [entry for view in views for entry in view.entries]
+    """For `index.html`.
+
+    Args:
+        question: that the site asks.
+        pictures: of the suite that is shown first, at most one.
+        changed: what is not as it was published.
+    """
+    first = leading(views)
+    measured = sorted((view for view in views if view.entries), key=lambda view: view is not first)
     return {
-        "suites": views,
+        "headline": headline(views, question),
+        "pictures": pictures,
+        "boards": [(view, board_of(view)) for view in measured],
+        "judged": [view for view in views if view.claims and view.measured],
         "collections": collections,
-        "rows": rows,
-        "scales": {view.suite.name: scale_of(view.entries) for view in views if view.entries},
-        "answer": answer(views),
-        "options": options_of(rows),
         "gaps": [gap for view in views for gap in gaps_of(view)],
+        "changed": changed,
     }
 
 
-def options_of(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
-    """What the leaderboard can be filtered by."""
+def board_of(view: SuiteView) -> dict[str, object]:
+    """What a leaderboard is made of."""
+    return {
+        "rows": view.entries,
+        "scale": scale_of(view.entries),
+        "metric": view.metric,
+        "options": _options(view.entries),
+        "sentences": view.sentences,
+        "split": view.suite.protocol.evaluate_on,
+    }
+
+
+def _options(entries: Sequence[Entry]) -> dict[str, list[tuple[str, str]]]:
+    """What a leaderboard can be filtered by."""
     hardware = dict.fromkeys(name for entry in entries for name in entry.hardware)
     return {
-        "suite": list(dict.fromkeys((entry.suite.name, entry.suite.title) for entry in entries)),
         "family": [(family, family) for family in dict.fromkeys(e.family for e in entries)],
         "state": [("headline", "the headline state"), ("other", "the other states")]
         if any(not entry.headline for entry in entries)
         else [],
         "hardware": [(name, name) for name in hardware],
     }
-
-
-def answer(views: Sequence[SuiteView]) -> str:
-    """The answer so far, in a few sentences; first where the claims were made for."""
-    sentences = []
-    for view in sorted(views, key=lambda view: not view.claims_apply):
-        where = f"On {view.suite.title}"
-        if view.claims_apply:
-            where += ", which the claims were made for"
-        if not view.suite.claims:
-            continue
-        if not view.measured:
-            sentences.append(f"{where}: not measured yet.")
-        else:
-            sentences.append(f"{where}: {view.tally}.")
-    return " ".join(sentences) or "Nothing has been claimed for these suites."

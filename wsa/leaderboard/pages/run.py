@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 MOST_SENTENCES = 100  # of a run's mistakes on its page
+MOST_IDS = 5  # where their texts are not at hand
 MOST_CLASSES = 20  # whose confusion is a table of all pairs
 MOST_CONFUSED = 30  # pairs of more classes
 
@@ -126,7 +127,7 @@ def _mistakes(view: SuiteView, run: RunView) -> tuple[list[Mistake], int, int]:
             float(confidence[i]),
             [others.methods[c] for c in columns if others.mostly[i, c]],
         )
-        for i in found[:MOST_SENTENCES]
+        for i in found[: MOST_SENTENCES if view.results.sentences else MOST_IDS]
     ]
     return mistakes, len(wrong), len(found)
 
@@ -138,7 +139,8 @@ def _misses(view: SuiteView, run: RunView) -> list[Miss]:
         return []
     labels, said = (table[name].to_numpy(float) for name in ("label", "predicted"))
     ids, texts = table["sentence_id"].tolist(), view.results.sentences
-    furthest = (-abs(said - labels)).argsort(kind="stable")[:MOST_SENTENCES]
+    most = MOST_SENTENCES if texts else MOST_IDS
+    furthest = (-abs(said - labels)).argsort(kind="stable")[:most]
     return [Miss(texts.get(ids[i], ids[i]), float(labels[i]), float(said[i])) for i in furthest]
 
 

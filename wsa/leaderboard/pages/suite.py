@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsa.leaderboard.entries import scale_of
-from wsa.leaderboard.pages.front import options_of
+from wsa.leaderboard.pages.front import board_of
 from wsa.leaderboard.pages.gaps import gaps_of
 from wsa.leaderboard.pages.tuning import tuned_rows
 from wsa.leaderboard.plots import SuitePictures
@@ -21,14 +20,14 @@ def suite_context(view: SuiteView, pictures: SuitePictures) -> dict[str, object]
     return {
         "suite": view,
         "rows": view.entries,
-        "scales": {view.suite.name: scale_of(view.entries)},
-        "options": options_of(view.entries),
-        "sentences": view.sentences,
+        "board": board_of(view),
         "further": [(METRICS[metric], split, (metric, split)) for metric, split in view.further],
         "sections": pictures.sections,
         "tuned": tuned_rows(view),
         "runs": view.results.all_runs,
-        "run_methods": [(name, name) for name, those in runs.items() if those],
+        "run_methods": [
+            (name, view.suite.methods[name].title) for name, those in runs.items() if those
+        ],
         "gaps": gaps_of(view),
         "provenance": view.provenance,
     }

@@ -89,9 +89,8 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
                 if getattr(plot, "ALSO_ON_SUITE", False):
                     own += drawn
     keys = {
-        "costs": _key(view, (e.name for e in view.entries)),
         "thresholds": _swept(view),
-        "tuning": _key(view, view.results.tunings),
+        "tuning": [view.mark(name) for name in view.results.tunings],
     }
     return SuitePictures(
         _sections(own, keys), {name: _sections(drawn) for name, drawn in of_method.items()}
@@ -129,12 +128,8 @@ def _sections(
     return list(found.values())
 
 
-def _key(view: SuiteView, names: Iterable[str]) -> list[Mark]:
-    return [view.mark(name) for name in dict.fromkeys(names)]
-
-
 def _swept(view: SuiteView) -> list[Mark]:
     """The methods whose thresholds were varied."""
     found = view.results.thresholds
     names = {point.method for point in found.points} if found else set()
-    return _key(view, (name for name in view.suite.methods if name in names))
+    return [view.mark(name) for name in view.suite.methods if name in names]

@@ -2,7 +2,7 @@
 
 from wsa.leaderboard.entries import STATES
 from wsa.leaderboard.plots.parts.intervals import difference_bar, differences
-from wsa.leaderboard.plots.parts.pictures import Picture, shorten, slug
+from wsa.leaderboard.plots.parts.pictures import Picture, slug
 from wsa.leaderboard.view import SuiteView
 
 SECTION, ORDER = "differences", 10
@@ -16,6 +16,10 @@ def draw_method(view: SuiteView, name: str) -> list[Picture]:
         method = view.suite.methods.get(other)
         if method is not None and method.kind != "majority":
             note = STATES[other_state] if method.gated else ""
-            bars.append(difference_bar(difference, view.metric, f"− {shorten(method.title)}", note))
-    title = f"{view.suite.methods[name].title} minus the others"
-    return differences(f"differences-{slug(name)}", title, bars, view.metric, MOST)
+            bars.append(difference_bar(difference, f"− {method.title}", note))
+    method = view.suite.methods[name]
+    own = method.title + (f", {STATES[state]}," if method.gated and state else "")
+    side = "Right" if view.metric.greater_is_better else "Left"
+    words = f"{side} of zero it is better, on the other side worse."
+    title = f"{own} minus the others"
+    return differences(f"differences-{slug(name)}", title, words, bars, view.metric, MOST)

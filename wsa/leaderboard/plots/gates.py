@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wsa.leaderboard.plots.parts import svg
+from wsa.leaderboard.plots.parts.axes import frame, ticks
+from wsa.leaderboard.plots.parts.canvas import NARROW
+from wsa.leaderboard.plots.parts.lines import thin
 from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture, slug
 from wsa.leaderboard.view import SuiteView
 
@@ -56,23 +58,20 @@ def _bands(
     """
     names, values = list(quantiles), list(quantiles.values())
     middle = len(values) // 2
-    with svg.settings():
-        ax = svg.axes(400, 260, left=56)
-        ax.grid(axis="y")
-        for i in range(middle):
-            ax.fill_between(steps, values[i], values[-1 - i], color=mark.colour, alpha=0.18, lw=0)
-        ax.plot(steps, values[middle], color=mark.colour, lw=1.8)
-        ax.axhline(level[0], color=svg.INK, lw=1, ls=(0, (4, 3)))
-        ax.annotate(
-            level[1], (1, level[0]), xycoords=("axes fraction", "data"), xytext=(-3, 3),
-            textcoords="offset points", ha="right", fontsize=10,
-        )  # fmt: skip
-        ax.set_xlabel(axis[0])
-        ax.set_ylabel(axis[1])
-        ax.set_ylim(bottom=0)
-        ax.tick_params(axis="y", labelcolor=svg.MUTED)
-        ax.margins(x=0.01)
-        image = svg.to_svg(ax, name, f"{title}. {caption}")
+    top = 1.05 * float(max(level[0], np.nanmax(values[-1])))
+    area = frame(NARROW, 260, (float(steps[0]), float(steps[-1]) or 1.0), (0.0, top))
+    canvas = area.canvas
+    area.upwards(ticks(0.0, top), axis[1])
+    area.across(ticks(float(steps[0]), float(steps[-1]) or 1.0, 5), axis[0], grid=False)
+    thinned = [thin(steps, value) for value in values]
+    points = [[(area.x(x), area.y(y)) for x, y in zip(*one, strict=True)] for one in thinned]
+    for i in range(middle):
+        canvas.area([*points[i], *reversed(points[-1 - i])], mark.variable, 0.18)
+    canvas.line(points[middle], mark.variable, 1.8)
+    y = area.y(level[0])
+    canvas.line([(area.left, y), (area.right, y)], "ink", dash=(4, 3))
+    canvas.text(area.right - 3, y - 4, level[1], size=11, anchor="end", halo=True)
+    image = canvas.svg(f"{title}. {caption}")
     picked = np.unique(np.linspace(0, len(steps) - 1, min(11, len(steps))).round().astype(int))
     rows = [[f"{steps[i]:,.0f}", *(f"{v[i]:.4f}" for v in values)] for i in picked]
     return Picture(name, title, caption, image, Numbers([axis[0], *names], rows))

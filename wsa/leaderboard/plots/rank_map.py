@@ -1,17 +1,19 @@
 """Effective rank by layer and projection, as a heat map with its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
-from wsa.leaderboard.plots.parts import svg
+from wsa.leaderboard.plots.parts.canvas import Canvas, both, text_width
 from wsa.leaderboard.plots.parts.pictures import Numbers, Picture, shorten, slug
 from wsa.leaderboard.results import mean_ranks
 from wsa.leaderboard.view import SuiteView
 
 SECTION, ORDER = "ranks", 10
 ALSO_ON_SUITE = True
+STEPS = 16  # the stylesheet's sequential scale is --heat-0 … --heat-16
+FEW = 4  # projections that one drawing has room for, on a phone too
+DARK = 8  # the last of them on which the page's ink is read
 
 
 def draw_method(view: SuiteView, name: str) -> list[Picture]:
@@ -37,29 +39,15 @@ def _heat_map(
     layers = list(dict.fromkeys(layer for layer, _ in cells))
     projections = list(dict.fromkeys(projection for _, projection in cells))
     grid = np.array([[cells.get((la, pr), np.nan) for pr in projections] for la in layers])
-    with svg.settings():
-        left = svg.text_width(layers) + 16
-        width, height = left + 12 + 82 * len(projections), 38 + 25 * len(layers)
-        ax = svg.axes(width, height, left, top=30, bottom=8)
-        ax.grid(False)
-        for (row, column), value in np.ndenumerate(grid):
-            if not np.isfinite(value):
-                continue
-            share = value / largest if largest else 0.0
-            ax.add_patch(_cell(column, row, svg.heat(share)))
-            ax.text(
-                column, row, f"{value:.1f}", ha="center", va="center", fontsize=11,
-                color=svg.heat_ink(share),
-            )  # fmt: skip
-        ax.set_xlim(-0.5, len(projections) - 0.5)
-        ax.set_ylim(len(layers) - 0.5, -0.5)
-        ax.set_xticks(range(len(projections)), [shorten(p, 14) for p in projections])
-        ax.set_yticks(range(len(layers)), [shorten(layer, 14) for layer in layers])
-        ax.tick_params(length=0)
-        ax.xaxis.tick_top()
-        for spine in ax.spines.values():
-            spine.set_visible(False)
-        image = svg.to_svg(ax, name, f"{title}. {caption}")
+    said = f"{title}. {caption}"
+    if len(projections) <= FEW:
+        image = _cells(grid, layers, projections, largest, 84, False).svg(said)
+    else:
+        narrow = int(300 / len(projections))
+        image = both(
+            _cells(grid, layers, projections, largest, 96, False),
+            _cells(grid, layers, projections, largest, narrow, True), said,
+        )  # fmt: skip
     rows = [
         [layer, *(f"{v:.2f}" if np.isfinite(v) else "–" for v in grid[i])]
         for i, layer in enumerate(layers)
@@ -67,5 +55,32 @@ def _heat_map(
     return Picture(name, title, caption, image, Numbers(["layer", *projections], rows))
 
 
-def _cell(column: int, row: int, colour: str) -> Rectangle:
-    return Rectangle((column - 0.48, row - 0.47), 0.96, 0.94, facecolor=colour, edgecolor="none")
+def _cells(
+    grid: np.ndarray,
+    layers: Sequence[str],
+    projections: Sequence[str],
+    largest: int,
+    width: float,
+    turned: bool,
+) -> Canvas:
+    """A cell of `width` pixels for each; `turned`: names of projections upright, for a phone."""
+    height, left = 25, max(map(text_width, layers), default=0) + 14
+    top = max(map(text_width, projections), default=0) + 10 if turned else 28
+    canvas = Canvas(left + width * len(projections) + 2, top + height * len(layers) + 4)
+    for i, projection in enumerate(projections):
+        x = left + width * (i + 0.5)
+        if turned:
+            canvas.text(x + 4, top - 6, projection, "muted", turned=True)
+        else:
+            canvas.text(x, top - 8, shorten(projection, 14), "muted", anchor="middle")
+    for i, layer in enumerate(layers):
+        canvas.text(left - 8, top + height * (i + 0.5) + 4, layer, "muted", anchor="end")
+    for (row, column), value in np.ndenumerate(grid):
+        if not np.isfinite(value):
+            continue
+        step = round(STEPS * min(max(value / largest if largest else 0.0, 0.0), 1.0))
+        x, y = left + width * column, top + height * row
+        canvas.box(x + 1, y + 1, width - 2, height - 2, f"heat-{step}")
+        ink = "paper" if step > DARK else "ink"
+        canvas.text(x + width / 2, y + height / 2 + 4, f"{value:.1f}", ink, anchor="middle")
+    return canvas

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from wsa.leaderboard.plots.parts import svg
+from wsa.leaderboard.plots.parts.axes import ends, frame, ticks
+from wsa.leaderboard.plots.parts.canvas import NARROW
 from wsa.leaderboard.plots.parts.pictures import Numbers, Picture
 from wsa.leaderboard.results import RunView
 from wsa.leaderboard.view import SuiteView
@@ -24,17 +25,17 @@ def draw_run(view: SuiteView, run: RunView) -> list[Picture]:
         f"One dot a sentence, in the headline state; {len(few)} of {len(labels)} "
         "are drawn. On the line, both are equal."
     )
-    with svg.settings():
-        ax = svg.axes(400, 360, left=56)
-        ax.grid(axis="both")
-        ends = [float(min(labels.min(), said.min())), float(max(labels.max(), said.max()))]
-        ax.plot(ends, ends, color=svg.INK, lw=1, ls=(0, (4, 3)))
-        colour = view.mark(run.method).colour
-        ax.plot(labels[few], said[few], "o", ms=3.4, mew=0, alpha=0.5, color=colour)
-        ax.set_xlabel("is")
-        ax.set_ylabel("said")
-        ax.tick_params(axis="y", labelcolor=svg.MUTED)
-        image = svg.to_svg(ax, "said-against-is", f"{title}. {caption}")
+    both = ends([*labels.tolist(), *said.tolist()], 0.03)
+    area = frame(NARROW, 360, both, both)
+    area.upwards(ticks(*both), "said")
+    area.across(ticks(*both), "is")
+    corners = [(area.x(value), area.y(value)) for value in both]
+    area.canvas.line(corners, "ink", dash=(4, 3))
+    colour = view.mark(run.method).variable
+    for i in few:
+        x, y = area.x(labels[i]), area.y(said[i])
+        area.canvas.mark("o", x, y, colour, size=3.4, opacity=0.5)
+    image = area.canvas.svg(f"{title}. {caption}")
     return [Picture("said-against-is", title, caption, image, _tenths(labels, said))]
 
 

@@ -24,7 +24,7 @@ def draw(view: SuiteView) -> list[Picture]:
         intervals(
             f"{slug(metric.name)}-per-seed", f"{heading(metric)} per seed",
             "Large marks: means with their 95 % interval; small dots: seeds; hollow: not the "
-            f"headline state. An arrow means {side} of the axis.",
+            f"headline state. An arrow means {side} of the axis; the mean ends the row.",
             bars, axis(metric), limits=(scale.low, scale.high), digits=places(metric),
         )
     ]  # fmt: skip

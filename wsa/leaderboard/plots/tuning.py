@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
+import math
 
 from wsa.leaderboard.formats import decimals
 from wsa.leaderboard.measures import axis, heading, places, shown
-from wsa.leaderboard.plots.parts import svg
+from wsa.leaderboard.plots.parts.axes import ends, frame, log_ticks, ticks
+from wsa.leaderboard.plots.parts.canvas import NARROW
 from wsa.leaderboard.plots.parts.pictures import Numbers, Picture
 from wsa.leaderboard.view import SuiteView
 
@@ -24,30 +24,30 @@ def draw(view: SuiteView) -> list[Picture]:
         "is the chosen one. The rate is the body’s; of a method that trains the head alone, the "
         "head’s."
     )
-    rows = []
-    with svg.settings():
-        ax = svg.axes(640, 360, left=56)
-        ax.grid(axis="y")
-        ax.set_xscale("log")
-        for name, tuning in tunings.items():
-            key, mark = view.suite.methods[name].rate_key, view.mark(name)
-            rates = np.array([trial.values[key] for trial in tuning.trials])
-            values = np.array([shown(trial.states["unpruned"], metric) for trial in tuning.trials])
-            chosen = [trial.method for trial in tuning.trials].index(tuning.chosen)
-            drawn = {"marker": mark.marker, "color": mark.colour}
-            ax.plot(rates, values, ms=4, mew=1, lw=1.4, **drawn)
-            ax.plot(rates[chosen], values[chosen], ms=9, mew=1.5, lw=0, **drawn)
-            for trial, rate, value in zip(tuning.trials, rates, values, strict=True):
-                further = ", ".join(f"{k} {v:g}" for k, v in trial.values.items() if k != key)
-                best = "chosen" if trial.method == tuning.chosen else ""
-                score = decimals(value, places(metric))
-                rows.append([mark.label, f"{rate:g}", further or "–", score, best or "–"])
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set_xlabel("learning rate")
-        ax.set_ylabel(axis(metric))
-        ax.tick_params(axis="y", labelcolor=svg.MUTED)
-        image = svg.to_svg(ax, "tuning", f"{title}. {caption}")
+    curves, rows = {}, []
+    for name, tuning in tunings.items():
+        key, mark = view.suite.methods[name].rate_key, view.mark(name)
+        curves[name] = []
+        for trial in tuning.trials:
+            rate, value = trial.values[key], shown(trial.states["unpruned"], metric)
+            chosen = trial.method == tuning.chosen
+            curves[name].append((rate, value, chosen))
+            further = ", ".join(f"{k} {v:g}" for k, v in trial.values.items() if k != key)
+            score = decimals(value, places(metric))
+            choice = "chosen" if chosen else "–"
+            rows.append([mark.label, f"{rate:g}", further or "–", score, choice])
+    rates = [rate for curve in curves.values() for rate, _, _ in curve]
+    heights = ends([value for curve in curves.values() for _, value, _ in curve])
+    low, high = min(rates), max(rates)
+    area = frame(NARROW, 320, (low / 1.3, high * 1.3), heights, top=44, warp=math.log10)
+    area.upwards(ticks(*heights), axis(metric))
+    area.across(log_ticks(low, high, "{:g}".format, 5), "learning rate (logarithmic)", grid=False)
+    for name, curve in curves.items():
+        mark = view.mark(name)
+        points = [(area.x(rate), area.y(value)) for rate, value, _ in curve]
+        area.canvas.line(points, mark.variable, 1.4)
+        for (x, y), (_, _, chosen) in zip(points, curve, strict=True):
+            area.canvas.mark(mark.marker, x, y, mark.variable, size=11 if chosen else 6)
     columns = ["method", "learning rate", "further", axis(metric), "choice"]
+    image = area.canvas.svg(f"{title}. {caption}")
     return [Picture("tuning", title, caption, image, Numbers(columns, rows))]

@@ -34,11 +34,13 @@
     const count = document.querySelector(`.count[data-for="${id}"]`);
     const key = (name) => `${id}.${name}`;
 
+    const place = (column) => heads.findIndex((head) => head.dataset.column === column);
+
     let sorted = ":descending"; // as the page was made
     function sort(name, direction) {
       if (sorted === `${name}:${direction}`) return;
       sorted = `${name}:${direction}`;
-      const index = heads.findIndex((head) => head.dataset.column === name);
+      const index = place(name);
       for (const head of heads) if (head.hasAttribute("aria-sort")) head.setAttribute("aria-sort", "none");
       let rows = original;
       if (index >= 0) {
@@ -81,7 +83,9 @@
       for (const row of original) {
         const text = words.length ? (row.dataset.find ?? row.textContent).toLowerCase() : "";
         const keep = words.every((word) => text.includes(word)) &&
-          chosen.every(([name, wanted]) => (row.dataset[name] ?? "").split("\n").includes(wanted));
+          chosen.every(([name, wanted]) => name in row.dataset
+            ? row.dataset[name].split("\n").includes(wanted)
+            : row.cells[place(wanted)]?.classList.contains("wrong") === (name === "wrong"));
         row.hidden = !keep;
         shown += keep;
       }

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsa.leaderboard.plots.parts import svg
-from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture
+from wsa.leaderboard.plots.parts.axes import ends, frame, ticks
+from wsa.leaderboard.plots.parts.canvas import NARROW, Canvas, both, text_width
+from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture, shorten
+
+LINE = 15.0  # pixels between the names at the ends of lines
 
 
 @dataclass(frozen=True)
@@ -30,55 +33,59 @@ def curves(
     height: float = 270,
 ) -> Picture:
     """Lines over training steps, each labelled at its end."""
-    with svg.settings():
-        ends = [line for line in lines if line.mark.label]
-        right = svg.text_width(line.mark.short for line in ends) + 16
-        ax = svg.axes(420 + right, height, left=56, right=right)
-        ax.grid(axis="y")
-        for line in lines:
-            x, y = thin(line.x, line.y)
-            (drawn,) = ax.plot(x, y, color=line.mark.colour, lw=1.7)
-            if line.group:
-                drawn.set_gid(f"class:{line.group}")
-        _label_ends(ax, ends)
-        ax.set_xlabel(axis[0])
-        ax.set_ylabel(axis[1])
-        ax.tick_params(axis="y", labelcolor=svg.MUTED)
-        ax.margins(x=0.01)
-        image = svg.to_svg(ax, name, f"{title}. {caption}")
+    said = f"{title}. {caption}"
+    longest = max((text_width(line.mark.short) for line in lines), default=0)
+    if longest < 60:
+        image = _lines(lines, axis, NARROW, height, longest, 40).svg(said)
+    else:
+        image = both(
+            _lines(lines, axis, 720, height, longest, 40),
+            _lines(lines, axis, 360, height + 60, 132, 20), said,
+        )  # fmt: skip
     return Picture(name, title, caption, image, _sampled(lines, axis))
 
 
-def _label_ends(ax, lines: Sequence[Line]) -> None:
-    """The labels of `lines` right of their ends, moved apart where they would overlap."""
-    ends = [(line, line.y[np.isfinite(line.y)]) for line in lines]
-    ends = sorted(((y[-1], line) for line, y in ends if len(y)), key=lambda end: end[0])
-    if not ends:
-        return
-    to_axes = ax.transData + ax.transAxes.inverted()
-    wanted = [to_axes.transform((0, value))[1] for value, _ in ends]
-    for place, (_, line) in zip(spread(wanted, 0.075), ends, strict=True):
-        ax.annotate(
-            line.mark.short, (1, place), xycoords="axes fraction", xytext=(5, 0),
-            textcoords="offset points", va="center", color=line.mark.colour, fontsize=11,
-            annotation_clip=False,
-        )  # fmt: skip
+def _lines(
+    lines: Sequence[Line],
+    axis: tuple[str, str],
+    width: float,
+    height: float,
+    beside: float,
+    limit: int,
+) -> Canvas:
+    """The lines, with names of at most `limit` letters in `beside` pixels at their right."""
+    drawn = [(line, *thin(line.x, line.y)) for line in lines]
+    drawn = [(line, x, y) for line, x, y in drawn if len(x)]
+    right = max((float(x[-1]) for _, x, _ in drawn), default=1.0)
+    heights = ends([float(v) for _, _, y in drawn for v in (y.min(), y.max())], 0.04)
+    area = frame(width, height, (0, right or 1.0), heights, right=beside + 14)
+    area.upwards(ticks(*heights), axis[1])
+    area.across(ticks(0, right or 1.0, 5), axis[0], grid=False)
+    ordered = sorted(drawn, key=lambda one: -one[2][-1])
+    wanted = [area.y(float(y[-1])) for _, _, y in ordered]
+    for (line, x, y), place in zip(ordered, spread(wanted, LINE, area.bottom), strict=True):
+        points = [(area.x(a), area.y(b)) for a, b in zip(x, y, strict=True)]
+        with area.canvas.group(kind=line.group):
+            area.canvas.line(points, line.mark.variable, 1.7)
+            area.canvas.text(
+                area.right + 6, place + 4, shorten(line.mark.short, limit), line.mark.variable
+            )
+    return area.canvas
 
 
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Ascending places near the `wanted` ones (ascending), at least `gap` apart, around 0 to 1."""
+def spread(wanted: Sequence[float], gap: float, last: float) -> list[float]:
+    """Ascending places near the `wanted` ones (ascending), at least `gap` apart, up to `last`."""
     places: list[float] = []
     for want in wanted:
         places.append(max(want, places[-1] + gap) if places else want)
-    excess = places[-1] - 1.0
-    if excess > 0:
-        for i in reversed(range(len(places))):
-            limit = 1.0 if i == len(places) - 1 else places[i + 1] - gap
-            places[i] = min(places[i], limit)
+    limit = last
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], limit)
+        limit = places[i] - gap
     return places
 
 
-def thin(x: np.ndarray, y: np.ndarray, limit: int = 80) -> tuple[np.ndarray, np.ndarray]:
+def thin(x: np.ndarray, y: np.ndarray, limit: int = 40) -> tuple[np.ndarray, np.ndarray]:
     """At most `limit` points: means of neighbouring ones, the first and the last kept."""
     keep = np.isfinite(y)
     x, y = x[keep], y[keep]
@@ -93,12 +100,12 @@ def thin(x: np.ndarray, y: np.ndarray, limit: int = 80) -> tuple[np.ndarray, np.
 
 
 def _sampled(lines: Sequence[Line], axis: tuple[str, str]) -> Numbers:
-    """About ten steps of every labelled line."""
+    """A few steps of every labelled line."""
     lines = [line for line in lines if line.mark.label and len(line.x)]
     if not lines:
         return Numbers([axis[0]], [])
     longest = max(lines, key=lambda line: len(line.x))
-    steps = longest.x[np.unique(np.linspace(0, len(longest.x) - 1, 11).round().astype(int))]
+    steps = longest.x[np.unique(np.linspace(0, len(longest.x) - 1, 7).round().astype(int))]
     rows = []
     for step in steps:
         row: list[object] = [f"{step:,.0f}"]

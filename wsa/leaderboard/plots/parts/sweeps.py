@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter
 
 from wsa.leaderboard.formats import decimals
-from wsa.leaderboard.plots.parts import svg
+from wsa.leaderboard.plots.parts.axes import ends, frame, log_ticks, ticks
+from wsa.leaderboard.plots.parts.canvas import NARROW
 from wsa.leaderboard.plots.parts.lines import Line
 from wsa.leaderboard.plots.parts.pictures import Numbers, Picture
 
@@ -63,27 +64,28 @@ def _sweep(
 ) -> Picture:
     """Lines over a setting that was varied, zero to large; `used` values of it are marked."""
     tried = np.unique(np.concatenate([line.x for line in lines]))
-    with svg.settings():
-        ax = svg.axes(400, 300, left=56, top=22)
-        ax.grid(axis="y")
-        smallest = tried[tried > 0].min(initial=1.0)
-        ax.set_xscale("symlog", linthresh=smallest, linscale=0.6)  # logarithmic, with a zero
-        for line in lines:
-            ax.plot(
-                line.x, line.y, marker=line.mark.marker, ms=6, mew=0, lw=1.4,
-                color=line.mark.colour,
-            )  # fmt: skip
-        for value in used:
-            ax.axvline(value, color=svg.INK, lw=1, ls=(0, (4, 3)))
-            ax.annotate(
-                f"τ = {value:g}", (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
-                textcoords="offset points", ha="center", fontsize=10,
-            )  # fmt: skip
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.set_xlabel(axis[0])
-        ax.set_ylabel(axis[1])
-        ax.tick_params(axis="y", labelcolor=svg.MUTED)
-        image = svg.to_svg(ax, name, f"{title}. {caption}")
+    smallest = float(tried[tried > 0].min(initial=1.0))
+
+    def warp(value: float) -> float:
+        """Logarithmic, with a zero."""
+        return value / smallest if value < smallest else 1 + math.log10(value / smallest)
+
+    heights = ends([float(v) for line in lines for v in line.y])
+    largest = max(float(tried.max()), smallest)
+    area = frame(NARROW, 300, (-0.1 * smallest, largest * 1.15), heights, top=44, warp=warp)
+    canvas = area.canvas
+    area.upwards(ticks(*heights), axis[1])
+    area.across([(0.0, "0"), *log_ticks(smallest, largest, "{:g}".format, 4)], axis[0], grid=False)
+    for value in used:
+        x = area.x(value)
+        canvas.line([(x, area.top - 4), (x, area.bottom)], "ink", dash=(4, 3))
+        canvas.text(x, area.top - 8, f"τ = {value:g}", size=11, anchor="middle", halo=True)
+    for line in lines:
+        points = [(area.x(x), area.y(y)) for x, y in zip(line.x, line.y, strict=True)]
+        canvas.line(points, line.mark.variable, 1.4)
+        for x, y in points:
+            canvas.mark(line.mark.marker, x, y, line.mark.variable, size=7)
+    image = canvas.svg(f"{title}. {caption}")
     values = [dict(zip(line.x, line.y, strict=True)) for line in lines]
     rows = [[f"{x:g}", *(decimals(value.get(x), digits) for value in values)] for x in tried]
     columns = [axis[0], *(f"{line.mark.label}: {axis[1]}" for line in lines)]

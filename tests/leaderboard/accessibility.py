@@ -1,0 +1,31 @@
+"""What axe-core finds wrong with a page."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+
+def axe_source() -> str:
+    """axe-core's source, from the package selenium-axe-python; the test is skipped without it."""
+    spec = find_spec("selenium_axe_python")
+    if spec is None:
+        pytest.skip("selenium-axe-python is not installed")
+    return (Path(spec.origin).parent / "axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
+def graves(page, axe: str) -> list[tuple]:
+    """What axe finds that is serious or critical, with all details open."""
+    page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    page.execute_script(axe)
+    found = page.execute_async_script(
+        "axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})"
+        ".then(arguments[arguments.length - 1])"
+    )
+    return [
+        (one["id"], one["help"], one["nodes"][0]["html"][:200], one["nodes"][0]["failureSummary"])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,91 @@
+"""results.json: what the records say, every number with its runs, as its schema has it."""
+
+from __future__ import annotations
+
+import json
+from statistics import fmean, stdev
+
+import jsonschema
+import pytest
+from tests.leaderboard.conftest import PUBLISHED
+from wsa.cli import main
+from wsa.records.evidence import Tables
+from wsa.records.record import read_record
+from wsa.records.run import Result
+from wsa.records.site import SiteResults
+
+
+@pytest.fixture(scope="module")
+def written(site) -> dict:
+    return json.loads(site.layout.site_json.read_text(encoding="utf-8"))
+
+
+def test_it_is_as_its_schema_says(site, written):
+    schema = json.loads(site.layout.site_schema.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(written, schema)
+    SiteResults.model_validate(written)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(written | {"more": 1}, schema)
+
+
+def test_every_number_leads_to_the_runs_it_is_the_mean_of(site, written):
+    checked = 0
+    for number in written["measured"]:
+        runs = [read_record(site.folder / path, Result) for path in number["runs"]]
+        assert len(runs) == number["n"] == 3
+        assert {(run.suite, run.method) for run in runs} == {(number["suite"], number["method"])}
+        if number["quantity"] == "accuracy":
+            values = [100 * run.states[number["state"]].metrics["accuracy"] for run in runs]
+            assert number["value"] == pytest.approx(fmean(values))
+            assert number["std"] == pytest.approx(stdev(values))
+            assert number["unit"] == "%"
+            checked += 1
+        if number["quantity"] == "parameters_kept":
+            assert number["value"] == pytest.approx(fmean(run.parameters.kept for run in runs))
+            checked += 1
+    assert checked == 7 + 5  # rows of the leaderboard, methods
+
+
+def test_every_pair_is_there_with_its_runs(site, written):
+    tables = read_record(site.layout.tables_json("tiny"), Tables)
+    key = ("method_a", "state_a", "method_b", "state_b")
+    there = {tuple(pair[k] for k in key): pair for pair in written["differences"]}
+    assert len(there) == len(tables.comparisons) > 10
+    for pair in tables.comparisons:
+        found = there[tuple(getattr(pair, k) for k in key)]
+        assert found["value"] == pair.difference and found["n"] == len(pair.seeds)
+        assert len(found["runs"]) == 2 * found["n"]
+        assert all((site.folder / path).is_file() for path in found["runs"])
+
+
+def test_claimed_published_and_measured_stand_apart(written):
+    assert {(c["method"], c["value"]) for c in written["claimed"]} == {("wsa", 94.3)}
+    own = [one for one in PUBLISHED if "task" not in one and "copied_from" not in one]
+    assert {p["value"] for p in written["published"]} == {float(one["value"]) for one in own}
+    assert not {94.3, 94.95} & {number["value"] for number in written["measured"]}
+    verdicts = {(v["claim"], v["state"]): v["verdict"] for v in written["verdicts"]}
+    assert verdicts["order", "unpruned"] == "supported"
+    assert {suite["suite"]: suite["sentences"] for suite in written["suites"]} == {
+        "tiny": 120, "unmeasured": 0,
+    }  # fmt: skip
+
+
+def test_the_command_lists_what_the_page_counts(site, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("wsa.suite.load.load_suite", lambda *named: site.suites[0])
+    roots = ["--results", site.layout.results, "--resources", site.layout.resources]
+    assert main([*map(str, roots), "sentences", "tiny", "full", "wsa"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split("\t") == ["id", "is", "right with full", "right with wsa", "sentence"]
+    right = [[int(cell.split(" of ")[0]) for cell in line.split("\t")[2:4]] for line in lines]
+    assert all((a > 1.5) != (b > 1.5) for a, b in right)
+    page = (site.folder / "tiny/compare.html").read_text(encoding="utf-8")
+    ahead = sum(a > b for a, b in right)
+    for one, other, count in (("full", "wsa", ahead), ("wsa", "full", len(right) - ahead)):
+        link = f'href="#sentences.right={one}&amp;sentences.wrong={other}">{count}</a>'
+        assert link in page
+    empty = ["--results", site.layout.results, "--resources", tmp_path]
+    assert main([*map(str, empty), "sentences", "tiny", "full", "wsa"]) == 0
+    assert "wsa fetch-data" in capsys.readouterr().out.splitlines()[0]
+    assert main([*map(str, empty), "sentences", "tiny", "full", "wsaa"]) == 2
+    assert "did you mean 'wsa'" in capsys.readouterr().err
