@@ -1,4 +1,4 @@
-"""The published record's pages: each figure leads to its row, adding a paper is adding rows."""
+"""The pages of the record: every figure leads to its row, adding a paper is adding rows."""
 
 from __future__ import annotations
 

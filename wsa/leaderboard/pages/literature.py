@@ -202,6 +202,12 @@ class LiteratureView:
         return dict(sorted(known, key=lambda item: item[1].title.lower()))
 
     @property
+    def most_compared(self) -> list[str]:
+        """The methods that most tables print of their own runs, a few."""
+        tables = {(row.number.method, row.number.table) for row in self.rows if row.own}
+        return [name for name, _ in Counter(name for name, _ in sorted(tables)).most_common(5)]
+
+    @property
     def own(self) -> int:
         """How many figures are a paper's own runs."""
         return sum(row.own for row in self.rows)
