@@ -80,13 +80,37 @@ def runs_below(results: Path) -> list[tuple[str, int | None, RunFiles]]:
 
 
 @dataclass(frozen=True)
+class SubmissionFiles:
+    """The files of one submission, packed or admitted."""
+
+    folder: Path
+
+    @property
+    def submission(self) -> Path:
+        """Who submits what, and by which methods (`records.submission.Submission`)."""
+        return self.folder / "submission.json"
+
+    @property
+    def admission(self) -> Path:
+        """What was checked, by whom (`records.submission.Admission`); not in the archive."""
+        return self.folder / "admission.json"
+
+    @property
+    def results(self) -> Path:
+        """The runs, laid out as `results/` is."""
+        return self.folder / "results"
+
+
+@dataclass(frozen=True)
 class Layout:
-    """The three roots: configuration (read), resources (fetched), results and site (made)."""
+    """The roots: configuration (read), resources (fetched), results and site (made), submissions
+    (what other people measured, admitted)."""
 
     config: Path = Path("config")
     resources: Path = Path("resources")
     results: Path = Path("results")
     site: Path = Path("site")
+    submissions: Path = Path("submissions")
 
     # --- what people write ---
     def suite_file(self, suite: str) -> Path:
@@ -177,10 +201,27 @@ class Layout:
         """Accuracy at other thresholds (`records.evidence.Thresholds`); may be missing."""
         return self.suite(suite) / "thresholds.json"
 
+    # --- submissions ---
+    def admitted(self) -> list[Path]:
+        """The folders of all submissions that were admitted, by suite and date."""
+        return sorted(path.parent for path in self.submissions.glob("*/*/admission.json"))
+
+    def admitted_as(self, suite: str, name: str) -> Path:
+        """The folder of one submission to `suite`."""
+        return self.submissions / suite / name
+
     # --- the site ---
     @property
     def index_page(self) -> Path:
         return self.site / "index.html"
+
+    @property
+    def submissions_page(self) -> Path:
+        return self.site / "submissions.html"
+
+    @property
+    def history_page(self) -> Path:
+        return self.site / "history.html"
 
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"
