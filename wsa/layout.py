@@ -202,13 +202,14 @@ class Layout:
         return self.suite(suite) / "thresholds.json"
 
     # --- submissions ---
-    def admitted(self) -> list[Path]:
-        """The folders of all submissions that were admitted, by suite and date."""
-        return sorted(path.parent for path in self.submissions.glob("*/*/admission.json"))
+    def submission(self, suite: str, name: str) -> SubmissionFiles:
+        """One submission to `suite` that was admitted."""
+        return SubmissionFiles(self.submissions / suite / name)
 
-    def admitted_as(self, suite: str, name: str) -> Path:
-        """The folder of one submission to `suite`."""
-        return self.submissions / suite / name
+    def admitted(self) -> list[SubmissionFiles]:
+        """All of them, by suite and date."""
+        found = self.submissions.glob("*/*/admission.json")
+        return [SubmissionFiles(path.parent) for path in sorted(found)]
 
     # --- the site ---
     @property

@@ -1,0 +1,175 @@
+"""Takes a submission in: its files are checked, some of its runs made again, and it is kept."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from wsa.archive.verify import Outcome, compare_run, make_run
+from wsa.archive.zipped import check_manifest, names_below, unpack
+from wsa.errors import InputError
+from wsa.evidence.runs import hardware
+from wsa.files import atomic_folder, sha256_file, write_text
+from wsa.layout import Layout, SubmissionFiles
+from wsa.machine.environment import now, processor
+from wsa.machine.progress import say
+from wsa.records.record import read_record, write_record
+from wsa.records.submission import Admission, Check, RunCheck, Standing
+from wsa.submissions.checks import Checked, Run, check_submission
+from wsa.submissions.suites import CONTROLS, extended
+
+SUBMITTED = "submitted"  # the suite's name where runs are made again
+_STANDING: dict[str, Standing] = {
+    "same bits": "same bits", "within tolerance": "rerun within noise",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A submission that was taken in, and what this look at it found."""
+
+    files: SubmissionFiles
+    checked: Checked
+    check: Check
+
+
+def admit(path: Path, layout: Layout, by: str, reruns: int = 1) -> Admitted:
+    """Check a submission and keep it below `layout.submissions`.
+
+    One that is there already is checked once more, and its earlier checks are kept.
+
+    Args:
+        path: the archive, as `wsa submit` writes it.
+        layout: where the project lies.
+        by: who checks.
+        reruns: how many of its runs are made again, chosen anew each time.
+
+    Raises:
+        InputError: for whatever is wrong; nothing is kept then.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsa-admit-") as scratch:
+        files = SubmissionFiles(Path(scratch) / "submission")
+        unpack(path, files.folder)
+        check_manifest(path, files.folder)
+        try:
+            checked = check_submission(files, layout)
+            check = _look(checked, layout, by, reruns)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{files.folder}/", ""), file=path) from None
+        kept = layout.submission(checked.suite.name, _name(checked, path))
+        earlier: tuple[Check, ...] = ()
+        if kept.admission.exists():
+            earlier = read_record(kept.admission, Admission).checks
+        admission = Admission(archive=sha256_file(path), checks=(*earlier, check))
+        with atomic_folder(kept.folder) as folder:
+            for name in names_below(files.folder):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(files.folder / name, folder / name)
+            write_record(SubmissionFiles(folder).admission, admission)
+    return Admitted(kept, replace(checked, files=kept), check)
+
+
+def _name(checked: Checked, path: Path) -> str:
+    """What a submission's folder is called: when its runs ended, whose it is, which one."""
+    places = [
+        place.finished
+        for result in checked.runs.results.values()
+        for place in result.provenance.environments.values()
+    ]
+    plain = unicodedata.normalize("NFKD", checked.submission.card.who).encode("ascii", "ignore")
+    who = re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-") or "somebody"
+    return f"{max(places)[:10]}_{who}_{sha256_file(path)[:8]}"
+
+
+def _look(checked: Checked, layout: Layout, by: str, reruns: int) -> Check:
+    """Make runs of it again, and write down how far each was checked."""
+    notes = list(checked.notes)
+    standing: Standing = "files agree" if checked.sentences_known else "as submitted"
+    found = {run: RunCheck(method=run[0], seed=run[1], standing=standing)
+             for run in checked.runs.results}  # fmt: skip
+    for outcome in _rerun(checked, layout, reruns, notes):
+        if outcome.verdict == "different":
+            raise InputError(f"a rerun gives something else: {outcome}")
+        method, seed = outcome.run
+        found[outcome.run] = RunCheck(
+            method=method, seed=seed, standing=_STANDING[outcome.verdict],
+            details=outcome.details,
+        )  # fmt: skip
+    return Check(
+        date=now(), machine=processor(), by=by, runs=tuple(found.values()), notes=tuple(notes)
+    )
+
+
+def _rerun(checked: Checked, layout: Layout, reruns: int, notes: list[str]) -> Iterator[Outcome]:
+    """Make some of the runs again, where the machine can; why not goes into the notes."""
+    if not reruns:
+        notes.append("no run was made again")
+    elif not checked.sentences_known:
+        notes.append("no run was made again: model and sentences are not on this machine")
+    elif checked.suite.needs_gpu and not _gpu():
+        notes.append("no run was made again: the suite needs a GPU, and this machine has none")
+    else:
+        with tempfile.TemporaryDirectory(prefix="wsa-rerun-") as folder:
+            clean = _configured(checked, layout, Path(folder))
+            _decompose(checked, layout)
+            for run in _sample(checked, reruns):
+                say(f"making {run[0]}, seed {run[1]}, again …")
+                again = checked.own.model_copy(update={"name": SUBMITTED})
+                make_run(again, run, clean)
+                yield compare_run(
+                    checked.own.data.task, run, checked.runs.files(run),
+                    clean.run(SUBMITTED, *run),
+                )  # fmt: skip
+
+
+def _gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _configured(checked: Checked, layout: Layout, folder: Path) -> Layout:
+    """This project's configuration with a suite that has the submitter's methods, in `folder`."""
+    config = folder / "config"
+    shutil.copytree(layout.config, config)
+    own = {name: method.model_dump(mode="json") for name, method in checked.submission.own.items()}
+    text = yaml.safe_dump(
+        {"name": SUBMITTED, "extends": checked.suite.name, "methods": own}, sort_keys=False
+    )
+    write_text(config / "suites" / f"{SUBMITTED}.yaml", text)
+    return replace(layout, config=config, results=folder / "results")
+
+
+def _decompose(checked: Checked, layout: Layout) -> None:
+    """Make the singular factors that a rerun starts from, where they are not there."""
+    from wsa.stages.factors import build_factor_index
+
+    rank = extended(checked.suite, checked.submission.own).largest_rank
+    if (
+        checked.own.largest_rank
+        and not layout.factor_index(checked.suite.model.name, rank).exists()
+    ):
+        build_factor_index(checked.suite.model, rank, layout)
+
+
+def _sample(checked: Checked, size: int) -> Sequence[Run]:
+    """Runs of what is submitted rather than of controls, as long as there are any."""
+    submitted, controls = [], []
+    for run in checked.runs.results:
+        control = checked.own.method(run[0]).kind in CONTROLS
+        (controls if control else submitted).append(run)
+    several = [random.sample(runs, len(runs)) for runs in (submitted, controls)]
+    return [*several[0], *several[1]][:size]
+
+
+def machines(checked: Checked) -> list[str]:
+    """Where the runs were made."""
+    return list(dict.fromkeys(map(hardware, checked.runs.results.values())))
