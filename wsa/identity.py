@@ -37,7 +37,7 @@ DECIDES = {
     # what makes tables and pages moves no run: these are for the workflow alone
     "aggregate": ("evidence", "records", "task.py"),
     "across": ("evidence", "records", "task.py"),
-    "site": ("evidence", "leaderboard", "records", "task.py"),
+    "site": ("evidence", "leaderboard", "records", "submissions", "task.py"),
 }
 
 _LAYOUT = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)

@@ -221,6 +221,11 @@ class Layout:
         return self.site / "submissions.html"
 
     @property
+    def submitted_records(self) -> Path:
+        """Copies of the records that the page of submissions shows."""
+        return self.site / "submissions"
+
+    @property
     def history_page(self) -> Path:
         return self.site / "history.html"
 

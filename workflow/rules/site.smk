@@ -13,6 +13,7 @@ rule site:
         [LAYOUT.claims_json(suite) for suite in CHOSEN],
         [LAYOUT.findings_json(suite) for suite in CHOSEN],
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],
+        [files.admission for files in LAYOUT.admitted()],
         [
             LAYOUT.thresholds_json(name)
             for name, suite in CHOSEN.items()

@@ -18,8 +18,15 @@ from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
 from wsa.leaderboard.pages.front import front_context
+from wsa.leaderboard.pages.history import history_context
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
+from wsa.leaderboard.pages.submissions import (
+    Table,
+    copy_records,
+    submissions_context,
+    tables_of,
+)
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.pages.tuning import trial_records
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
@@ -56,9 +63,10 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         for member in collection.suites:
             if member.suite in together:
                 together[member.suite].append((collection.name, collection.title))
+    tables, unreadable = tables_of(suites, layout)
     views = [SuiteView(read_suite(suite, layout), marks, together[suite.name]) for suite in suites]
     by_name = {suite.name: suite for suite in suites}
-    site = _Site(views, [CollectionView(record, by_name, marks) for record in collections])
+    site = _Site(views, [CollectionView(record, by_name, marks) for record in collections], tables)
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -69,14 +77,21 @@ def render(suites: Sequence[Suite], layout: Layout, collections: Sequence[Across
         with atomic_folder(layout.suite_page(collection.name).parent) as folder:
             site.write_collection(collection, folder)
     site.write_front(layout.site)
+    site.write_submissions(layout, unreadable)
 
 
 class _Site:
     """The templates, and what all pages share."""
 
-    def __init__(self, views: Sequence[SuiteView], collections: Sequence[CollectionView]) -> None:
+    def __init__(
+        self,
+        views: Sequence[SuiteView],
+        collections: Sequence[CollectionView],
+        tables: Sequence[Table],
+    ) -> None:
         self.views = views
         self.collections = collections
+        self.tables = tables
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -88,6 +103,7 @@ class _Site:
         self.templates.globals |= {
             "site_name": SITE_NAME, "question": QUESTION, "version": _version(),
             "shown": views, "together": collections, "metrics": METRICS,
+            "submitted": {table.suite.name: len(table.entries) for table in tables},
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -104,6 +120,19 @@ class _Site:
         write_text(folder / "reading.html", text)
         text = self.fill("index.html", "", "front", **front_context(self.views, self.collections))
         write_text(folder / "index.html", text)
+
+    def write_submissions(self, layout: Layout, unreadable: dict[str, str]) -> None:
+        """The page of submissions with the records that it shows, and that of the history."""
+        context = submissions_context(self.tables, unreadable)
+        text = self.fill("submissions.html", "", "submissions", **context)
+        write_text(layout.submissions_page, text)
+        text = self.fill("history.html", "", "history", **history_context(self.tables))
+        write_text(layout.history_page, text)
+        with atomic_folder(layout.submitted_records) as folder:
+            for table in self.tables:
+                for found in table.measured:
+                    if found.entry is not None:
+                        copy_records(found, folder / table.suite.name / found.entry.name)
 
     def write_collection(self, collection: CollectionView, folder: Path) -> None:
         context = across_context(collection, across_pictures(collection))

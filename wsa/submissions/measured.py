@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 from wsa.archive.compare import Row, Side, compare_sides
 from wsa.errors import InputError
@@ -160,7 +161,7 @@ class Agreement:
     """The same method measured twice, on the seeds that both have.
 
     Attributes:
-        row: what `wsa compare` says; its difference is that of `b` minus that of `a`.
+        row: what `wsa compare` says of them.
         conditions: how `b` was made otherwise than `a`.
     """
 
@@ -168,6 +169,14 @@ class Agreement:
     b: Measured
     row: Row
     conditions: tuple[str, ...]
+
+    @property
+    def difference(self) -> float:
+        """Of the headline metric in the state it is quoted for, as shown: b minus a."""
+        change = [
+            self.b.results[seed].headline - self.a.results[seed].headline for seed in self.row.seeds
+        ]
+        return self.a.suite.data.task.headline.scale * fmean(change)
 
     @property
     def verdict(self) -> str:

@@ -62,7 +62,9 @@ def _admitted(one: Admitted, layout: Layout) -> str:
     lines = [
         f"## {_plain(entry.suite.title)}: {_plain(card.who)}",
         "",
-        f"Where: {_plain(card.where)}. Why: {_plain(card.why)}. Licence: {card.licence}.",
+        f"- where: {_plain(card.where)}",
+        f"- why: {_plain(card.why)}",
+        f"- licence: {card.licence}",
         "",
         table,
         "",
@@ -89,7 +91,7 @@ def difference(both: Agreement | None) -> str:
     if both is None:
         return "–"
     places = 2 if both.a.suite.data.task.headline.scale == 100 else 4
-    return f"{both.row.difference or 0.0:+z.{places}f}"
+    return f"{both.difference:+z.{places}f}"
 
 
 def _plain(text: object) -> str:
