@@ -23,7 +23,7 @@ from wsa.machine.environment import now, processor
 from wsa.machine.progress import say
 from wsa.records.record import read_record, write_record
 from wsa.records.submission import Admission, Check, RunCheck, Standing
-from wsa.submissions.checks import Checked, Run, check_submission
+from wsa.submissions.checks import Checked, Run, check_submission, inside
 from wsa.submissions.suites import CONTROLS, extended
 
 SUBMITTED = "submitted"  # the suite's name where runs are made again
@@ -63,7 +63,7 @@ def admit(path: Path, layout: Layout, by: str, reruns: int = 1) -> Admitted:
             checked = check_submission(files, layout)
             check = _look(checked, layout, by, reruns)
         except InputError as error:
-            raise InputError(str(error).replace(f"{files.folder}/", ""), file=path) from None
+            raise InputError(inside(files, error), file=path) from None
         kept = layout.submission(checked.suite.name, _name(checked, path))
         earlier: tuple[Check, ...] = ()
         if kept.admission.exists():

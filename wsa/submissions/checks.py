@@ -33,6 +33,8 @@ Run = tuple[str, int]  # method, seed
 MOST_TEXT = 10_000_000  # bytes of a record
 STAGES = ("train", "prune", "evaluate")
 MOST_TABLE = 500_000_000  # bytes that a table may unpack to
+MOST_CELLS = 50_000_000  # rows × columns of a table
+MOST_LETTERS = 1000  # bytes of a text in it
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Checked:
     @property
     def missing(self) -> list[Run]:
         """The runs that the suite asks for and that are not there."""
-        return [run for run in self.own.runs() if run not in self.runs.results]
+        return [run for run in self.own.runs() if not self.runs.files(run).result.exists()]
 
 
 def read_submission(files: SubmissionFiles, layout: Layout) -> tuple[Submission, Suite, Suite]:
@@ -118,6 +120,11 @@ def check_submission(files: SubmissionFiles, layout: Layout) -> Checked:
     return checked
 
 
+def inside(files: SubmissionFiles, error: InputError) -> str:
+    """What is wrong, without the passing folder that a submission was unpacked to."""
+    return str(error).replace(f"{files.folder}/", "").replace(f"{files.folder}: ", "")
+
+
 def _check_sizes(files: SubmissionFiles) -> None:
     """Refuse files too large to be read without harm."""
     import pyarrow
@@ -128,19 +135,49 @@ def _check_sizes(files: SubmissionFiles) -> None:
             raise InputError("is larger than any record", file=path)
     for path in sorted(files.folder.rglob("*.parquet")):
         try:
-            found = pyarrow.parquet.ParquetFile(path).metadata
-            size = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
+            if not _is_small(path):
+                raise InputError(
+                    "is no table of numbers and short texts, or larger than any of a run", file=path
+                )
         except (OSError, pyarrow.ArrowException) as error:
             raise InputError(f"damaged: {error}", file=path) from None
-        if max(size, found.num_rows) > MOST_TABLE:
-            raise InputError("would unpack to more than any table of a run", file=path)
+
+
+def _is_small(path: Path) -> bool:
+    """Whether a table is of numbers and short texts, and not too many of them.
+
+    A text that stands in many rows is stored once: so texts are read without being spread out.
+    """
+    import pyarrow
+    import pyarrow.compute
+    from pyarrow.parquet import ParquetFile
+
+    found = ParquetFile(path)
+    groups = [found.metadata.row_group(i) for i in range(found.metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    if size > MOST_TABLE or found.metadata.num_rows * len(found.schema_arrow) > MOST_CELLS:
+        return False
+    text = (pyarrow.types.is_string, pyarrow.types.is_large_string)
+    texts = [column.name for column in found.schema_arrow if any(is_(column.type) for is_ in text)]
+    plain = (pyarrow.types.is_integer, pyarrow.types.is_floating, pyarrow.types.is_null)
+    if not all(
+        column.name in texts or any(is_(column.type) for is_ in plain)
+        for column in found.schema_arrow
+    ):
+        return False
+    for column in ParquetFile(path, read_dictionary=texts).read(columns=texts).columns:
+        for chunk in column.chunks:
+            words = chunk.dictionary if pyarrow.types.is_dictionary(chunk.type) else chunk
+            if (
+                pyarrow.compute.max(pyarrow.compute.binary_length(words)).as_py() or 0
+            ) > MOST_LETTERS:
+                return False
+    return True
 
 
 def _check_seeds(checked: Checked) -> None:
     """Refuse seeds that are missing without a reason; what is missing for one is a note."""
-    runs = checked.runs
-    missing = [run for run in checked.own.runs() if not runs.files(run).result.exists()]
-    if not missing:
+    if not (missing := checked.missing):
         return
     by_method: dict[str, list[str]] = {}
     for method, seed in missing:

@@ -15,7 +15,7 @@ from wsa.layout import Layout, SubmissionFiles
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
 from wsa.records.submission import Card, Submission
-from wsa.submissions.checks import Checked, check_submission
+from wsa.submissions.checks import Checked, check_submission, inside
 from wsa.submissions.suites import controls_of
 from wsa.suite.load import load_suite, read_yaml
 from wsa.suite.schema import Suite
@@ -87,7 +87,7 @@ def submit(
         try:
             checked = check_submission(files, layout)
         except InputError as error:
-            raise InputError(str(error).replace(f"{scratch}/", "")) from None
+            raise InputError(inside(files, error)) from None
         pack(files.folder, destination)
     return destination, checked
 
