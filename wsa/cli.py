@@ -242,7 +242,7 @@ def _admit(args: argparse.Namespace, layout: Layout) -> int:
     admitted, refused = [], {}
     for path in args.files:
         try:
-            admitted.append(admit(path, layout, args.by, args.rerun))
+            admitted.append(admit(path, layout, args.by, args.rerun, fetch=args.fetch))
         except InputError as error:
             refused[path] = error
     text = report(admitted, refused, layout)
@@ -252,6 +252,14 @@ def _admit(args: argparse.Namespace, layout: Layout) -> int:
 
         write_text(args.report, text)
     return 1 if refused else 0
+
+
+def _export_results(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.submissions.export import export_csv, export_model_cards
+
+    write = {"csv": export_csv, "model-cards": export_model_cards}[args.format]
+    write(_suite(args, layout), layout, args.destination)
+    print(args.destination)
 
 
 def _schemas(args: argparse.Namespace, layout: Layout) -> None:
@@ -465,8 +473,20 @@ def _parser() -> argparse.ArgumentParser:
         help="how many of its runs are made again (default: 1)",
     )  # fmt: skip
     admitted.add_argument(
+        "--fetch", action="store_true", help="fetch the suite's model and sentences if need be"
+    )
+    admitted.add_argument(
         "--report", type=Path, metavar="FILE", help="write what was found as Markdown"
     )
+    results = stage(
+        "export-results", _export_results, "write a suite's results for other programs", "suite"
+    )  # fmt: skip
+    results.add_argument("destination", type=Path, help="the file, or the folder, to write")
+    results.add_argument(
+        "--format", choices=("csv", "model-cards"), default="csv",
+        help="a plain table; or cards whose model-index the Hugging Face hub reads, one a method "
+        "(default: %(default)s)",
+    )  # fmt: skip
     stage("schemas", _schemas, "write the JSON schemas of suites, data sets and models", "folder")
     return parser
 

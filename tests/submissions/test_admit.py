@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from wsa.leaderboard import render
 from wsa.records.record import read_record
 from wsa.records.run import Result
 from wsa.records.submission import Admission, Card
+from wsa.stages.evaluate import evaluate
+from wsa.stages.train import train
 from wsa.submissions.admit import admit
 from wsa.submissions.measured import agreements, measured_here, measured_in, read_entry
 from wsa.submissions.submit import submit
@@ -60,6 +64,7 @@ def test_what_two_people_measured_is_compared_and_never_averaged(archives, here)
         assert one.headline.seeds == 2 and list(one.hardware) == ["Analytical Engine, mark II"]
 
 
+@pytest.mark.workflow
 def test_a_method_of_ones_own_is_rerun_to_the_same_bits(archives, here):
     """By configuration alone: its suite's file has not come along."""
     with zipfile.ZipFile(archives["bob"]) as archive:
@@ -101,8 +106,20 @@ def flipped(table):
     return table
 
 
+@pytest.fixture
+def rerun_here(monkeypatch):
+    """Runs are made again in this process, which takes less time than in others."""
+
+    def make(suite, run, layout):
+        suite = load_suite(suite.name, layout.config)
+        train(suite, *run, layout)
+        evaluate(suite, *run, layout)
+
+    monkeypatch.setattr("wsa.submissions.admit.make_run", make)
+
+
 def test_round_off_of_another_machine_is_told_from_numbers_that_were_changed(
-    archives, here, tmp_path
+    archives, here, tmp_path, rerun_here
 ):
     """Both say that they were made on another machine, and both change accuracy by little."""
 
@@ -135,8 +152,6 @@ def test_round_off_of_another_machine_is_told_from_numbers_that_were_changed(
 
 def _leave(files, methods):
     """Submit these methods alone, so that it is one of them that is rerun."""
-    import shutil
-
     controls = ("majority", "head_only")
     edit_record(files.submission, lambda record: record.update(methods=sorted(methods)))
     for folder in next(files.results.iterdir()).glob("runs/*"):
@@ -165,9 +180,6 @@ def test_a_submission_says_which_seeds_are_missing_and_why(clones, here, tmp_pat
     ada = clones["ada"]
     suite = load_suite("tiny", ada.config)
     lacking = suite.model_copy(update={"seeds": (0, 1)})
-    import shutil
-    from dataclasses import replace
-
     results = tmp_path / "results"
     shutil.copytree(ada.results, results)
     shutil.rmtree(results / "tiny/runs/lora/seed-1")

@@ -16,15 +16,17 @@ import yaml
 from wsa.archive.verify import Outcome, compare_run, make_run
 from wsa.archive.zipped import check_manifest, names_below, unpack
 from wsa.errors import InputError
-from wsa.evidence.runs import hardware
 from wsa.files import atomic_folder, sha256_file, write_text
 from wsa.layout import Layout, SubmissionFiles
 from wsa.machine.environment import now, processor
 from wsa.machine.progress import say
 from wsa.records.record import read_record, write_record
-from wsa.records.submission import Admission, Check, RunCheck, Standing
+from wsa.records.submission import Admission, Check, RunCheck, Standing, Submission
 from wsa.submissions.checks import Checked, Run, check_submission, inside
+from wsa.submissions.measured import finished
 from wsa.submissions.suites import CONTROLS, extended
+from wsa.suite.load import load_suite
+from wsa.suite.schema import Suite
 
 SUBMITTED = "submitted"  # the suite's name where runs are made again
 _STANDING: dict[str, Standing] = {
@@ -41,7 +43,7 @@ class Admitted:
     check: Check
 
 
-def admit(path: Path, layout: Layout, by: str, reruns: int = 1) -> Admitted:
+def admit(path: Path, layout: Layout, by: str, reruns: int = 1, *, fetch: bool = False) -> Admitted:
     """Check a submission and keep it below `layout.submissions`.
 
     One that is there already is checked once more, and its earlier checks are kept.
@@ -51,6 +53,7 @@ def admit(path: Path, layout: Layout, by: str, reruns: int = 1) -> Admitted:
         layout: where the project lies.
         by: who checks.
         reruns: how many of its runs are made again, chosen anew each time.
+        fetch: fetch the suite's model and sentences, where they are not here.
 
     Raises:
         InputError: for whatever is wrong; nothing is kept then.
@@ -60,6 +63,11 @@ def admit(path: Path, layout: Layout, by: str, reruns: int = 1) -> Admitted:
         unpack(path, files.folder)
         check_manifest(path, files.folder)
         try:
+            if fetch:
+                fetch_inputs(
+                    load_suite(read_record(files.submission, Submission).suite, layout.config),
+                    layout,
+                )
             checked = check_submission(files, layout)
             check = _look(checked, layout, by, reruns)
         except InputError as error:
@@ -77,16 +85,27 @@ def admit(path: Path, layout: Layout, by: str, reruns: int = 1) -> Admitted:
     return Admitted(kept, replace(checked, files=kept), check)
 
 
+def fetch_inputs(suite: Suite, layout: Layout) -> None:
+    """Fetch and tokenise what a suite is run with, as far as it is not here.
+
+    Raises:
+        InputError: it cannot be had.
+    """
+    from wsa.sources import fetch_data, fetch_model
+    from wsa.stages.tokenise import tokenise
+
+    if not layout.tokens(suite.model.name, suite.data.name).exists():
+        fetch_model(suite.model, layout)
+        fetch_data(suite.data, layout)
+        tokenise(suite.model, suite.data, layout)
+
+
 def _name(checked: Checked, path: Path) -> str:
     """What a submission's folder is called: when its runs ended, whose it is, which one."""
-    places = [
-        place.finished
-        for result in checked.runs.results.values()
-        for place in result.provenance.environments.values()
-    ]
+    date = max(map(finished, checked.runs.results.values()))[:10]
     plain = unicodedata.normalize("NFKD", checked.submission.card.who).encode("ascii", "ignore")
     who = re.sub(r"[^a-z0-9]+", "-", plain.decode().lower()).strip("-") or "somebody"
-    return f"{max(places)[:10]}_{who}_{sha256_file(path)[:8]}"
+    return f"{date}_{who}_{sha256_file(path)[:8]}"
 
 
 def _look(checked: Checked, layout: Layout, by: str, reruns: int) -> Check:
@@ -168,8 +187,3 @@ def _sample(checked: Checked, size: int) -> Sequence[Run]:
         (controls if control else submitted).append(run)
     several = [random.sample(runs, len(runs)) for runs in (submitted, controls)]
     return [*several[0], *several[1]][:size]
-
-
-def machines(checked: Checked) -> list[str]:
-    """Where the runs were made."""
-    return list(dict.fromkeys(map(hardware, checked.runs.results.values())))

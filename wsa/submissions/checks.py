@@ -331,7 +331,7 @@ def _check_inputs(checked: Checked, layout: Layout) -> None:
         checked.sentences_known = False
         checked.notes.append(
             "model and sentences of the task are not on this machine: predictions were not "
-            f"compared with them (snakemake --cores 1 {tokens} fetches them)"
+            "compared with them (wsa admit --fetch fetches them)"
         )
         return
     from wsa.learning.batches import evaluation_sentences

@@ -26,6 +26,24 @@ PROJECT = "this project"
 PACKAGES = ("torch", "transformers", "peft")  # those whose versions are told
 
 
+def versions(result: Result) -> dict[str, str]:
+    """Package → its version in training, or 'unknown'."""
+    place = result.provenance.environments.get("train")
+    known = place.versions if place else {}
+    return {name: known.get(name, "unknown") for name in PACKAGES}
+
+
+def finished(result: Result) -> str:
+    """When the last stage of a run ended: UTC, ISO 8601."""
+    return max(place.finished for place in result.provenance.environments.values())
+
+
+def commit(result: Result) -> str:
+    """Of the code that trained a run; empty if that is not known."""
+    place = result.provenance.environments.get("train")
+    return (place.git_commit or "")[:12] if place else ""
+
+
 @dataclass(frozen=True)
 class Entry:
     """An admitted submission, as it is kept.
@@ -106,31 +124,18 @@ class Measured:
     @cached_property
     def versions(self) -> dict[str, str]:
         """Package → its version, or versions, in training."""
-        return {
-            package: ", ".join(
-                dict.fromkeys(
-                    result.provenance.environments["train"].versions.get(package, "unknown")
-                    for result in self.results.values()
-                    if "train" in result.provenance.environments
-                )
-            )
-            for package in PACKAGES
-        }
+        every = [versions(result) for result in self.results.values()]
+        return {name: ", ".join(dict.fromkeys(own[name] for own in every)) for name in PACKAGES}
 
     @property
     def date(self) -> str:
         """When the last of its runs ended: UTC, ISO 8601."""
-        return max(
-            place.finished
-            for result in self.results.values()
-            for place in result.provenance.environments.values()
-        )
+        return max(map(finished, self.results.values()))
 
     @property
     def commits(self) -> list[str]:
         """Of the code that trained it."""
-        places = (result.provenance.environments.get("train") for result in self.results.values())
-        return sorted({place.git_commit[:12] for place in places if place and place.git_commit})
+        return sorted({commit(result) for result in self.results.values()} - {""})
 
     def checks(self) -> dict[int, tuple[Check, RunCheck]]:
         """Seed → the check that went furthest; empty for this project's own."""
