@@ -198,6 +198,18 @@ FORGED = {
         record("wsa")(better_pruned), "its modules have"),
     "another threshold": (
         record("wsa")(lambda raw: raw["rank"].update(threshold=0.5)), "rank.threshold: should be"),
+    "a split whose name leads elsewhere": (
+        record()(lambda raw: raw.update(further={"../../x": {"states": raw["states"],
+                                                            "predictions": HASH}})),
+        "further: should be"),
+    "no word on where it ran": (
+        record()(lambda raw: raw["provenance"].update(environments={})),
+        "provenance.environments: should be"),
+    "a number too long to be read": (
+        lambda files: files.submission.write_text('{"schema_version": ' + "9" * 5000 + "}"),
+        "damaged"),
+    "a record nested without end": (
+        lambda files: files.submission.write_text("[" * 100_000), "damaged"),
     "a date to come": (
         record()(environment(started="2999-01-01T00:00:00Z", finished="2999-01-01T00:00:00Z")),
         "a time in UTC that is past"),

@@ -224,6 +224,11 @@ def _check_result(suite: Suite, run: Run, result: Result) -> None:
     _same("evaluated_on", result.evaluated_on, suite.protocol.evaluate_on)
     _same("metric", result.metric, task.headline.name)
     _same("states", sorted(result.states), sorted(states))
+    further = suite.data.validation[1:] if result.evaluated_on == "validation" else ()
+    _same("further", sorted(result.further), sorted(further))
+    _same("provenance.environments", sorted(result.provenance.environments), ["evaluate", "train"])
+    stages = sorted(stage for stage in STAGES if stage != "prune" or method.gated)
+    _same("provenance.code", sorted(result.provenance.code), stages)
     names = sorted(metric.name for metric in task.metrics)
     for split in (result.states, *(further.states for further in result.further.values())):
         for state, found in split.items():
@@ -243,14 +248,14 @@ def _check_result(suite: Suite, run: Run, result: Result) -> None:
         ranks = result.rank.effective_by_layer.values()
         _same("rank.initial", result.rank.initial, method.rank)
         _same("rank.threshold", result.rank.threshold, method.threshold)
+        if any(not 0 <= rank <= method.largest_rank for rank in ranks):
+            raise InputError("no module can have such a rank", key="rank.effective_by_layer")
         mean = float(np.mean(list(ranks))) if ranks else 0.0
         if abs(mean - result.rank.effective_mean) > TOLERANCE:
             raise InputError(
                 f"its modules have {mean:.4f} on average", key="rank.effective_mean",
                 value=result.rank.effective_mean,
             )  # fmt: skip
-        if any(not 0 <= rank <= method.largest_rank for rank in ranks):
-            raise InputError("no module can have such a rank", key="rank.effective_by_layer")
     _check_environments(result)
 
 
@@ -262,7 +267,7 @@ def _same(key: str, found: object, expected: object) -> None:
 def _check_environments(result: Result) -> None:
     """Raise InputError for times that cannot be, and code that nobody can look up."""
     code = result.provenance.code
-    other = any(code[stage] != code_hash(stage) for stage in STAGES if stage in code)
+    other = any(found != code_hash(stage) for stage, found in code.items())
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     for stage, place in result.provenance.environments.items():
         try:
