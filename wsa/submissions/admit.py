@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from wsa.records.record import read_record, write_record
 from wsa.records.submission import Admission, Check, RunCheck, Standing, Submission
 from wsa.submissions.checks import Checked, Run, check_submission, inside
 from wsa.submissions.measured import finished
-from wsa.submissions.suites import CONTROLS, extended
+from wsa.submissions.suites import CONTROLS
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Suite
 
@@ -138,10 +138,10 @@ def _rerun(checked: Checked, layout: Layout, reruns: int, notes: list[str]) -> I
     else:
         with tempfile.TemporaryDirectory(prefix="wsa-rerun-") as folder:
             clean = _configured(checked, layout, Path(folder))
-            _decompose(checked, layout)
-            for run in _sample(checked, reruns):
+            again, runs = load_suite(SUBMITTED, clean.config), _sample(checked, reruns)
+            _decompose(again, [method for method, _ in runs], layout)
+            for run in runs:
                 say(f"making {run[0]}, seed {run[1]}, again …")
-                again = checked.own.model_copy(update={"name": SUBMITTED})
                 make_run(again, run, clean)
                 yield compare_run(
                     checked.own.data.task, run, checked.runs.files(run),
@@ -156,27 +156,30 @@ def _gpu() -> bool:
 
 
 def _configured(checked: Checked, layout: Layout, folder: Path) -> Layout:
-    """This project's configuration with a suite that has the submitter's methods, in `folder`."""
+    """This project's configuration in `folder`, with a suite that has the submission's methods.
+
+    They stand there as they are: what a tuning has chosen, nothing has to choose again.
+    """
     config = folder / "config"
     shutil.copytree(layout.config, config)
-    own = {name: method.model_dump(mode="json") for name, method in checked.submission.own.items()}
+    methods = {name: one.model_dump(mode="json") for name, one in checked.own.methods.items()}
     text = yaml.safe_dump(
-        {"name": SUBMITTED, "extends": checked.suite.name, "methods": own}, sort_keys=False
-    )
+        {
+            "name": SUBMITTED, "extends": checked.suite.name, "tuning": None, "methods": methods,
+        },
+        sort_keys=False,
+    )  # fmt: skip
     write_text(config / "suites" / f"{SUBMITTED}.yaml", text)
     return replace(layout, config=config, results=folder / "results")
 
 
-def _decompose(checked: Checked, layout: Layout) -> None:
-    """Make the singular factors that a rerun starts from, where they are not there."""
+def _decompose(suite: Suite, methods: Iterable[str], layout: Layout) -> None:
+    """Make the singular factors that reruns of `methods` start from, where they are not there."""
     from wsa.stages.factors import build_factor_index
 
-    rank = extended(checked.suite, checked.submission.own).largest_rank
-    if (
-        checked.own.largest_rank
-        and not layout.factor_index(checked.suite.model.name, rank).exists()
-    ):
-        build_factor_index(checked.suite.model, rank, layout)
+    for rank in {suite.factor_rank(method) for method in methods} - {None}:
+        if not layout.factor_index(suite.model.name, rank).exists():
+            build_factor_index(suite.model, rank, layout)
 
 
 def _sample(checked: Checked, size: int) -> Sequence[Run]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,10 @@ from wsa.records.record import read_record
 from wsa.records.run import Result
 from wsa.records.source import RECORD, verify
 from wsa.records.submission import Submission
+from wsa.records.tuning import tuned
 from wsa.submissions.suites import controls_of, suite_of
 from wsa.suite.load import load_suite
-from wsa.suite.schema import Suite
+from wsa.suite.schema import Method, Suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,7 @@ def read_submission(files: SubmissionFiles, layout: Layout) -> tuple[Submission,
         InputError: it cannot be read, or is for a suite or of methods that are not here.
     """
     submission = read_record(files.submission, Submission)
-    suite = load_suite(submission.suite, layout.config)
+    suite = tuned(load_suite(submission.suite, layout.config), layout)
     return submission, suite, suite_of(submission, suite)
 
 
@@ -256,7 +257,7 @@ def _check_result(suite: Suite, run: Run, result: Result) -> None:
                 f"its modules have {mean:.4f} on average", key="rank.effective_mean",
                 value=result.rank.effective_mean,
             )  # fmt: skip
-    _check_environments(result)
+    _check_environments(method, result)
 
 
 def _same(key: str, found: object, expected: object) -> None:
@@ -264,10 +265,10 @@ def _same(key: str, found: object, expected: object) -> None:
         raise InputError(f"should be {expected}", key=key, value=found)
 
 
-def _check_environments(result: Result) -> None:
+def _check_environments(method: Method, result: Result) -> None:
     """Raise InputError for times that cannot be, and code that nobody can look up."""
     code = result.provenance.code
-    other = any(found != code_hash(stage) for stage, found in code.items())
+    other = any(found != code_hash(stage, method.peft_types) for stage, found in code.items())
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     for stage, place in result.provenance.environments.items():
         try:
@@ -329,7 +330,7 @@ def _check_twins(checked: Checked) -> None:
 
 def _check_inputs(checked: Checked, layout: Layout) -> None:
     """Compare model and sentences with those that are here; where none are, that is a note."""
-    suite, results = checked.suite, checked.runs.results.values()
+    suite = checked.suite
     model = layout.model(suite.model.name)
     tokens = layout.tokens(suite.model.name, suite.data.name)
     if not (model / RECORD).exists() or not tokens.exists():
@@ -339,11 +340,12 @@ def _check_inputs(checked: Checked, layout: Layout) -> None:
             "compared with them (wsa admit --fetch fetches them)"
         )
         return
-    from wsa.learning.batches import evaluation_sentences
+    from wsa.learning.batches import evaluation_sentences, training_batches, training_sentences
     from wsa.learning.tokens import load_tokens
 
     here = verify(model)
-    splits = evaluation_sentences(load_tokens(tokens), suite.data, suite.protocol)
+    tokenised = load_tokens(tokens)
+    splits = evaluation_sentences(tokenised, suite.data, suite.protocol)
     judged, *others = splits.values()
     for run, result in checked.runs.results.items():
         files, where = checked.runs.files(run), f"{run[0]}, seed {run[1]}"
@@ -356,8 +358,10 @@ def _check_inputs(checked: Checked, layout: Layout) -> None:
         _check_sentences(files.predictions, judged)
         for name, sentences in zip(list(splits)[1:], others, strict=True):
             _check_sentences(files.further_predictions(name), sentences)
-    _check_parameters(checked, layout)
-    checked.notes.extend(_said(results, judged.sha256))
+    trained = training_sentences(tokenised["train"], suite.protocol)
+    steps = len(training_batches(trained.lengths, suite.protocol, seed=0))
+    _check_parameters(checked, layout, steps)
+    checked.notes.extend(_said(checked, judged.sha256))
 
 
 def _check_sentences(path: Path, expected: Tokens) -> None:
@@ -379,20 +383,25 @@ def _check_sentences(path: Path, expected: Tokens) -> None:
             )  # fmt: skip
 
 
-def _check_parameters(checked: Checked, layout: Layout) -> None:
-    """Raise InputError unless the recorded numbers of parameters are those of the methods."""
+def _check_parameters(checked: Checked, layout: Layout, steps: int) -> None:
+    """Raise InputError unless the recorded numbers of parameters are those of the methods.
+
+    A method that is cut while it trains is left out: what is left of it is known then alone.
+    """
     from wsa.learning.models import attach, is_head, load_pretrained
 
     suite = checked.own
     for name in suite.methods:
         method = suite.method(name)
         results = [result for (own, _), result in checked.runs.results.items() if own == name]
+        if method.cut is not None:
+            continue
         if method.kind == "majority":
             expected = {"total": 0, "trainable": 0, "head": 0}
         else:
             model = load_pretrained(layout.model(suite.model.name), 0, suite.data.task)
             try:
-                model = attach(model, method, suite.model)
+                model = attach(model, method, suite.model, steps=steps)
             except Exception as error:  # what PEFT raises has no bounds
                 raise InputError(
                     f"PEFT does not take its configuration: {error}", file=checked.files.folder,
@@ -416,13 +425,18 @@ def _check_parameters(checked: Checked, layout: Layout) -> None:
                 )  # fmt: skip
 
 
-def _said(results: Sequence[Result], data: str) -> Iterator[str]:
+def _said(checked: Checked, data: str) -> Iterator[str]:
     """Notes on how the runs were made otherwise than runs here would be."""
+    results = checked.runs.results.values()
     places = [place for result in results for place in result.provenance.environments.values()]
     for stage in STAGES:
-        others = {r.provenance.code[stage] for r in results if stage in r.provenance.code}
-        others -= {code_hash(stage)}
-        if others:
+        other = any(
+            stage in result.provenance.code
+            and result.provenance.code[stage]
+            != code_hash(stage, checked.own.method(method).peft_types)
+            for (method, _), result in checked.runs.results.items()
+        )
+        if other:
             commits = sorted({str(place.git_commit)[:12] for place in places})
             yield f"made with other code of '{stage}' than is here, of commit {', '.join(commits)}"
     if any(result.provenance.data != data for result in results):

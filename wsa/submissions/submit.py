@@ -15,6 +15,7 @@ from wsa.layout import Layout, SubmissionFiles
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
 from wsa.records.submission import Card, Submission
+from wsa.records.tuning import tuned
 from wsa.submissions.checks import Checked, check_submission, inside
 from wsa.submissions.suites import controls_of
 from wsa.suite.load import load_suite, read_yaml
@@ -57,7 +58,7 @@ def submit(
     Raises:
         InputError: a run is missing or damaged, or was not made as the suite asks.
     """
-    target = load_suite(to or suite.name, layout.config)
+    target = tuned(load_suite(to or suite.name, layout.config), layout)
     controls = controls_of(target)
     chosen = tuple(methods) or tuple(name for name in suite.methods if name not in controls)
     for name in chosen:
