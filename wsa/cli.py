@@ -243,6 +243,46 @@ def _bundle(args: argparse.Namespace, layout: Layout) -> None:
         print(bundle(_suite(args, layout), layout, args.destination))
 
 
+def _submit(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.submissions.submit import read_card, submit
+
+    said = {name: getattr(args, name) for name in ("who", "where", "why", "licence")}
+    card = read_card(args.card, {name: text for name, text in said.items() if text})
+    path, checked = submit(
+        _suite(args, layout), layout, card, args.method, args.to, args.destination
+    )
+    print(f"{path}: {len(checked.runs.results)} runs, whose files agree")
+    for note in checked.notes:
+        print(f"note: {note}")
+
+
+def _admit(args: argparse.Namespace, layout: Layout) -> int:
+    from wsa.submissions.admit import admit
+    from wsa.submissions.report import report
+
+    admitted, refused = [], {}
+    for path in args.files:
+        try:
+            admitted.append(admit(path, layout, args.by, args.rerun, fetch=args.fetch))
+        except InputError as error:
+            refused[path] = error
+    text = report(admitted, refused, layout)
+    print(text)
+    if args.report:
+        from wsa.files import write_text
+
+        write_text(args.report, text)
+    return 1 if refused else 0
+
+
+def _export_results(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.submissions.export import export_csv, export_model_cards
+
+    write = {"csv": export_csv, "model-cards": export_model_cards}[args.format]
+    write(_suite(args, layout), layout, args.destination)
+    print(args.destination)
+
+
 def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.suite.schemas import write_schemas
 
@@ -346,6 +386,7 @@ def _parser() -> argparse.ArgumentParser:
         ("resources", "fetched and derived inputs"),
         ("results", "records and tables"),
         ("site", "the pages"),
+        ("submissions", "what other people measured"),
     ):
         parser.add_argument(
             f"--{folder}", type=Path, default=getattr(defaults, folder), metavar="DIR",
@@ -442,6 +483,43 @@ def _parser() -> argparse.ArgumentParser:
         "destination", type=Path, nargs="?", help="default: <suite>.zip beside results/"
     )
     bundle.add_argument("--check", action="store_true", help="check the archive SUITE instead")
+    submit = stage("submit", _submit, "pack finished runs for this project's table", "suite")
+    submit.add_argument("destination", type=Path, nargs="?", help="default: <suite>.zip")
+    submit.add_argument(
+        "--method", action="append", default=[], metavar="METHOD",
+        help="one of those to submit (default: all); the suite's controls come along",
+    )  # fmt: skip
+    submit.add_argument("--to", metavar="SUITE", help="the project's suite that SUITE extends")
+    submit.add_argument("--card", type=Path, metavar="FILE", help="YAML with what follows")
+    for name, text in (
+        ("who", "your name, as the page shows it"),
+        ("where", "the machine, and whose it is"),
+        ("why", "what you asked and what came out, in a sentence"),
+        ("licence", "CC0-1.0, CC-BY-4.0, MIT or Apache-2.0"),
+    ):
+        submit.add_argument(f"--{name}", metavar="TEXT", help=text)
+    admitted = stage("admit", _admit, "check submissions, and keep those that are sound")
+    admitted.add_argument("files", nargs="+", type=Path, metavar="file")
+    admitted.add_argument("--by", required=True, metavar="NAME", help="who checks")
+    admitted.add_argument(
+        "--rerun", type=_number(int, 0), default=1, metavar="N",
+        help="how many of its runs are made again (default: 1)",
+    )  # fmt: skip
+    admitted.add_argument(
+        "--fetch", action="store_true", help="fetch the suite's model and sentences if need be"
+    )
+    admitted.add_argument(
+        "--report", type=Path, metavar="FILE", help="write what was found as Markdown"
+    )
+    results = stage(
+        "export-results", _export_results, "write a suite's results for other programs", "suite"
+    )  # fmt: skip
+    results.add_argument("destination", type=Path, help="the file, or the folder, to write")
+    results.add_argument(
+        "--format", choices=("csv", "model-cards"), default="csv",
+        help="a plain table; or cards whose model-index the Hugging Face hub reads, one a method "
+        "(default: %(default)s)",
+    )  # fmt: skip
     stage("schemas", _schemas, "write the JSON schemas of suites, data sets and models", "folder")
     return parser
 
@@ -451,7 +529,7 @@ def main(argv: list[str] | None = None) -> int:
     # transformers warns of its own old names, which no user of these commands can change
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     args = _parser().parse_args(argv)
-    layout = Layout(args.config, args.resources, args.results, args.site)
+    layout = Layout(args.config, args.resources, args.results, args.site, args.submissions)
     from wsa.machine.processes import end_with_workflow
 
     end_with_workflow()

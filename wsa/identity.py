@@ -38,7 +38,7 @@ DECIDES = {
     "aggregate": ("evidence", "records", "task.py"),
     "across": ("evidence", "records", "task.py"),
     "literature": ("evidence", "literature", "records", "task.py"),
-    "site": ("evidence", "leaderboard", "literature", "records", "task.py"),
+    "site": ("evidence", "leaderboard", "literature", "records", "submissions", "task.py"),
 }
 
 _LAYOUT = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)

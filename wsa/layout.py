@@ -80,9 +80,31 @@ def runs_below(results: Path) -> list[tuple[str, int | None, RunFiles]]:
 
 
 @dataclass(frozen=True)
+class SubmissionFiles:
+    """The files of one submission, packed or admitted."""
+
+    folder: Path
+
+    @property
+    def submission(self) -> Path:
+        """Who submits what, and by which methods (`records.submission.Submission`)."""
+        return self.folder / "submission.json"
+
+    @property
+    def admission(self) -> Path:
+        """What was checked, by whom (`records.submission.Admission`); not in the archive."""
+        return self.folder / "admission.json"
+
+    @property
+    def results(self) -> Path:
+        """The runs, laid out as `results/` is."""
+        return self.folder / "results"
+
+
+@dataclass(frozen=True)
 class Layout:
     """The roots: configuration and published results (read), resources (fetched), results and site
-    (made).
+    (made), submissions (what other people measured, admitted).
     """
 
     config: Path = Path("config")
@@ -90,6 +112,7 @@ class Layout:
     results: Path = Path("results")
     site: Path = Path("site")
     published: Path = Path("published")  # results that a repository carries
+    submissions: Path = Path("submissions")
 
     @property
     def as_published(self) -> Layout:
@@ -218,6 +241,16 @@ class Layout:
         """The archive of a suite's results, beside the folder of results; may be missing."""
         return self.results.parent / f"{suite}.zip"
 
+    # --- submissions ---
+    def submission(self, suite: str, name: str) -> SubmissionFiles:
+        """One submission to `suite` that was admitted."""
+        return SubmissionFiles(self.submissions / suite / name)
+
+    def admitted(self) -> list[SubmissionFiles]:
+        """All of them, by suite and date."""
+        found = self.submissions.glob("*/*/admission.json")
+        return [SubmissionFiles(path.parent) for path in sorted(found)]
+
     # --- the site ---
     @property
     def index_page(self) -> Path:
@@ -232,6 +265,19 @@ class Layout:
     def site_schema(self) -> Path:
         """The JSON schema of `site_json`."""
         return self.site / "results.schema.json"
+
+    @property
+    def submissions_page(self) -> Path:
+        return self.site / "submissions.html"
+
+    @property
+    def submitted_records(self) -> Path:
+        """Copies of the records that the page of submissions shows."""
+        return self.site / "submissions"
+
+    @property
+    def history_page(self) -> Path:
+        return self.site / "history.html"
 
     def suite_page(self, suite: str) -> Path:
         return self.site / suite / "index.html"

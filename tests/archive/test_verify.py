@@ -50,7 +50,7 @@ def rerun_gives(monkeypatch, layout):
             update = {"states": states, "predictions": predictions_hash(table)}
             write_record(new.result, result.model_copy(update=update | {"provenance": provenance}))
 
-        monkeypatch.setattr(verify, "_make", make)
+        monkeypatch.setattr(verify, "make_run", make)
 
     return install
 

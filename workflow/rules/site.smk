@@ -15,6 +15,7 @@ rule site:
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],
         LITERATURE,
         [LAYOUT.literature_json(suite) for suite in CHOSEN if LITERATURE],
+        [files.admission for files in LAYOUT.admitted()],
         [
             LAYOUT.thresholds_json(name)
             for name, suite in CHOSEN.items()

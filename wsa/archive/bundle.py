@@ -9,16 +9,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from importlib.metadata import distributions
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote
 
 from wsa.archive.verify import damages
+from wsa.archive.zipped import MANIFEST, check_manifest, names_below, pack, unpack
 from wsa.errors import InputError
-from wsa.files import atomic_path, check_space, is_full_disk, sha256_file
+from wsa.files import sha256_file
 from wsa.layout import Layout
 from wsa.records.record import read_record
 from wsa.records.run import Result
@@ -27,16 +26,9 @@ from wsa.records.tuning import tuned
 from wsa.suite.load import SPEC_FOLDERS, load_suite, read_yaml
 from wsa.suite.schema import Suite
 
-MANIFEST = "manifest-sha256.txt"
 METADATA = "ro-crate-metadata.json"
 LOCK_FILE = "requirements.lock"
 CODE = "https://pypi.org/project/weighted-spectral-adapter/"
-LARGEST_RATIO = 100  # what `bundle` writes unpacks to less than ten times its size
-_DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the earliest a zip archive can hold
-
-
-# what zipfile raises for a damaged archive, wherever the damage lies
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
 def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Path:
@@ -83,9 +75,7 @@ def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Pat
         (folder / LOCK_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(_readme(suite), encoding="utf-8")
         _write_metadata(suite, folder)
-        manifest = [f"{sha256_file(folder / name)}  {name}\n" for name in _names(folder)]
-        (folder / MANIFEST).write_text("".join(manifest), encoding="utf-8")
-        _zip(folder, destination)
+        pack(folder, destination)
     return destination
 
 
@@ -128,12 +118,6 @@ def _render(suite: str, folder: Path) -> None:
         render([tuned(load_suite(suite), Layout())], Layout())
 
 
-def _names(folder: Path) -> list[str]:
-    """The files below `folder`, as the archive names them; the manifest left out."""
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in paths if name != MANIFEST)
-
-
 def _readme(suite: Suite) -> str:
     return f"""# {suite.title}: results
 
@@ -168,7 +152,7 @@ def _write_metadata(suite: Suite, folder: Path) -> None:
     })  # fmt: skip
     crate.license = crate.add(licence)
     crate.root_dataset["mainEntity"] = {"@id": "site/index.html"}
-    for name in _names(folder):
+    for name in names_below(folder):
         crate.add_file(folder / name, name, properties=_file_properties(folder / name))
     commits = sorted({e.git_commit for e in environments if e.git_commit})
     software = crate.add(
@@ -225,15 +209,6 @@ def _file_properties(path: Path) -> dict[str, str]:
     return properties
 
 
-def _zip(folder: Path, destination: Path) -> None:
-    with atomic_path(destination) as path, zipfile.ZipFile(path, "w") as archive:
-        for name in sorted([*_names(folder), MANIFEST]):
-            member = zipfile.ZipInfo(name, _DATE)
-            member.external_attr = 0o644 << 16
-            member.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(member, (folder / name).read_bytes())
-
-
 # --- checking -------------------------------------------------------------------------------------
 
 
@@ -252,8 +227,8 @@ def check_bundle(path: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="wsa-bundle-") as scratch:
         folder = Path(scratch)
         unpack(path, folder)
-        names = _names(folder)
-        _check_manifest(path, folder, names)
+        check_manifest(path, folder)
+        names = names_below(folder)
         _check_metadata(path, folder, names)
         try:
             suite = _check_results(folder)
@@ -264,58 +239,6 @@ def check_bundle(path: Path) -> str:
         f"{path}: {len(names)} files and {len(suite.runs())} runs are what their hashes and "
         "records say, and the pages are what these give"
     )
-
-
-def unpack(path: Path, folder: Path) -> None:
-    """Extract an archive; nothing is written outside `folder`.
-
-    Raises:
-        InputError: if it is no archive, is damaged, a name leads out of it, it holds far more
-            than its size lets expect, or more than there is room for.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-            if size > LARGEST_RATIO * path.stat().st_size:
-                raise InputError(
-                    f"would unpack to {size / 1e6:.0f} MB, more than {LARGEST_RATIO} times its own "
-                    "size", file=path, remedy="do not use this archive",
-                )  # fmt: skip
-            check_space(folder, size)
-            for member in archive.infolist():
-                parts = PurePosixPath(member.filename).parts
-                outside = ".." in parts or "/" in parts[:1] or {*"\\:"} & {*member.filename}
-                if outside or member.is_dir() or (member.external_attr >> 28) not in (0, 0o10):
-                    raise InputError(
-                        "a member leads out of the archive or is no plain file", file=path,
-                        value=member.filename, remedy="do not use this archive",
-                    )  # fmt: skip
-            archive.extractall(folder)
-    except FileNotFoundError:
-        raise InputError("there is no such file", file=path) from None
-    except _UNREADABLE as error:
-        if is_full_disk(error):
-            raise InputError(
-                "the disk is full, so the archive cannot be unpacked to be checked", file=folder,
-                remedy="make room, or name a folder with room: TMPDIR=… wsa bundle --check …",
-            ) from None  # fmt: skip
-        raise InputError(f"not a sound archive: {error}", file=path) from None
-
-
-def _check_manifest(path: Path, folder: Path, names: list[str]) -> None:
-    manifest = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else b""
-    lines = manifest.decode("utf-8", "replace").splitlines()
-    hashes = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
-    for name in sorted(hashes.keys() | set(names)):
-        if name not in hashes:
-            problem = "is not in the manifest"
-        elif name not in names:
-            problem = "is missing"
-        elif sha256_file(folder / name) != hashes[name]:
-            problem = "is not what the manifest says"
-        else:
-            continue
-        raise InputError(f"{name} {problem}", file=path)
 
 
 def _check_results(folder: Path) -> Suite:
@@ -344,7 +267,7 @@ def _check_pages(suite: str, folder: Path) -> None:
     if site.exists():
         site.rename(given)
     _render(suite, folder)
-    for name in sorted({*_names(site), *_names(given)}):
+    for name in sorted({*names_below(site), *names_below(given)}):
         pages = [root / name for root in (site, given)]
         if not all(page.is_file() for page in pages):
             problem = "is missing" if pages[0].is_file() else "is no page of this suite"

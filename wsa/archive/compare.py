@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,6 +86,33 @@ class Comparison:
         return "\n".join([f"a: {self.a}", f"b: {self.b}", "", table, *made])
 
 
+@dataclass(frozen=True)
+class Side:
+    """A method's runs in one folder of results: seed → its record, or why it cannot be read."""
+
+    folder: Path
+    method: str
+    results: Mapping[int, Result | InputError]
+
+    def predictions(self, seed: int) -> Path:
+        return run_below(self.folder, self.method, seed).predictions
+
+
+def compare_sides(a: Side, b: Side) -> tuple[Row, tuple[str, ...]]:
+    """The same method measured twice, over the seeds that both have; and what was done otherwise.
+
+    Its name may be another on each side.
+    """
+    both = a.results.keys() & b.results.keys()
+    sides = [
+        Side(side.folder, side.method, {seed: side.results[seed] for seed in sorted(both)})
+        for side in (a, b)
+    ]
+    (row,) = _after_holm([_compare_method(*sides)])
+    made = [{("", seed): result for seed, result in side.results.items()} for side in sides]
+    return row, _conditions(*made)
+
+
 def compare(a: Path, b: Path) -> Comparison:
     """Compare two folders of results, such as `results/<suite>` of two machines.
 
@@ -101,7 +129,17 @@ def compare(a: Path, b: Path) -> Comparison:
             remedy=f"compare runs of {', '.join(sorted(suites[0]))}",
         )  # fmt: skip
     methods = dict.fromkeys(method for runs in found for method, _ in runs)
-    rows = [_compare_method(method, Path(a), Path(b), *found) for method in methods]
+    rows = []
+    for method in methods:
+        sides = [
+            Side(
+                Path(folder),
+                method,
+                {seed: r for (name, seed), r in runs.items() if name == method},
+            )
+            for folder, runs in zip((a, b), found, strict=True)
+        ]
+        rows.append(_compare_method(*sides))
     return Comparison(Path(a), Path(b), tuple(_after_holm(rows)), _conditions(*found))
 
 
@@ -123,15 +161,14 @@ def _results(folder: Path) -> dict[tuple[str, int], Result | InputError]:
     return dict(sorted(found.items()))
 
 
-def _compare_method(
-    method: str, a: Path, b: Path, in_a: dict, in_b: dict
-) -> tuple[Row, list[float]]:
+def _compare_method(a: Side, b: Side) -> tuple[Row, list[float]]:
     """The method's row before Holm, and the p-values of its states."""
-    seeds = [{seed for name, seed in runs if name == method} for runs in (in_a, in_b)]
+    method = a.method
+    seeds = [set(side.results) for side in (a, b)]
     both, one = tuple(sorted(seeds[0] & seeds[1])), sorted(seeds[0] ^ seeds[1])
     if not both:
         return Row(method, "missing", detail=f"only in {'b' if seeds[1] else 'a'}"), []
-    pairs = [(in_a[method, seed], in_b[method, seed]) for seed in both]
+    pairs = [(a.results[seed], b.results[seed]) for seed in both]
     for error in (side for pair in pairs for side in pair if isinstance(side, InputError)):
         return Row(method, "unreadable", both, detail=str(error).splitlines()[0]), []
     lacking = f"seeds {', '.join(map(str, one))} in one folder only" if one else ""
@@ -144,7 +181,7 @@ def _compare_method(
     if metric not in METRICS:
         return Row(method, "unreadable", both, detail=f"unknown metric: {metric}"), []
     try:
-        differences = _differences(method, both, a, b, metric)
+        differences = _differences(both, a, b, metric)
     except InputError as error:
         return Row(method, "unreadable", both, detail=str(error).splitlines()[0]), []
     largest, _ = max(differences, key=lambda item: abs(item[0]))
@@ -153,18 +190,16 @@ def _compare_method(
 
 
 def _differences(
-    method: str, seeds: tuple[int, ...], a: Path, b: Path, metric: str
+    seeds: tuple[int, ...], a: Side, b: Side, metric: str
 ) -> list[tuple[float, float]]:
     """Of each state: the metric in b minus that in a, as it is shown, and the p-value."""
-    tables = [
-        [read_predictions(_file(folder, method, seed)) for seed in seeds] for folder in (a, b)
-    ]
+    tables = [[read_predictions(side.predictions(seed)) for seed in seeds] for side in (a, b)]
     first = tables[0][0]
     keys = ["state", "sentence_id", "label"]
-    for folder, group in zip((a, b), tables, strict=True):
+    for side, group in zip((a, b), tables, strict=True):
         for seed, table in zip(seeds, group, strict=True):
             if not table[keys].equals(first[keys]):
-                raise InputError("holds other sentences", file=_file(folder, method, seed))
+                raise InputError("holds other sentences", file=side.predictions(seed))
     logits = np.stack([[logits_of(table) for table in group] for group in tables])
     classes = logits.shape[-1] if logits.shape[-1] > 1 else 0
     predicted = logits.argmax(-1) if classes else logits[..., 0]
@@ -230,7 +265,3 @@ def _conditions(in_a: dict, in_b: dict) -> tuple[str, ...]:
                 shown = " / ".join("; ".join(sorted(side)) for side in (mine, other))
                 said.append(f"{what.format(trait)}: {shown}")
     return tuple(said)
-
-
-def _file(folder: Path, method: str, seed: int) -> Path:
-    return run_below(folder, method, seed).predictions

@@ -8,11 +8,17 @@ from pathlib import Path
 
 from wsa.errors import InputError
 from wsa.files import atomic_folder
-from wsa.layout import Layout
+from wsa.layout import Layout, RunFiles
 from wsa.records.record import read_record
 from wsa.records.run import Result
 from wsa.suite.schema import Suite
 from wsa.suite.tuning import trials_of
+
+
+def carried(run: RunFiles, result: Result) -> tuple[list[Path], list[Path]]:
+    """What a repository carries of a run: the files that must be there, and those that may."""
+    needed = [run.result, run.predictions, *map(run.further_predictions, result.further)]
+    return needed, [run.curve, run.gates]
 
 
 def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: bool = False) -> Path:
@@ -65,8 +71,9 @@ def _runs(suite: Suite, layout: Layout, allow_dirty: bool) -> tuple[list[Path], 
                     f"stage '{stage}' ran with uncommitted changes, so no commit says what made it",
                     file=run.result, remedy="run it again on a clean commit, or --allow-dirty",
                 )  # fmt: skip
-        names += [run.result, run.predictions, *map(run.further_predictions, result.further)]
-        drawn += [run.curve, run.gates]
+        needed, besides = carried(run, result)
+        names += needed
+        drawn += besides
     return names, drawn
 
 

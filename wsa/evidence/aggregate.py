@@ -35,10 +35,10 @@ def aggregate(suite: Suite, layout: Layout) -> Claims:
         claims=judge_claims(runs, comparisons),
         estimates=found,
     )
-    _write_csv(layout.runs_csv(suite.name), run_table(runs))
-    _write_csv(layout.table_csv(suite.name), method_table(runs, rows, found))
+    write_csv(layout.runs_csv(suite.name), run_table(runs))
+    write_csv(layout.table_csv(suite.name), method_table(runs, rows, found))
     write_text(layout.table_md(suite.name), markdown(runs, rows, found))
-    _write_csv(layout.comparisons_csv(suite.name), comparison_table(comparisons))
+    write_csv(layout.comparisons_csv(suite.name), comparison_table(comparisons))
     tables = Tables(suite=suite.name, methods=rows, comparisons=tuple(comparisons))
     write_record(layout.tables_json(suite.name), tables)
     findings = Findings(suite=suite.name, findings=check(runs))
@@ -53,7 +53,8 @@ def _no_formula(cell: object) -> object:
     return f"'{cell}" if formula else cell
 
 
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as CSV, atomically; no text in it is a formula to a spreadsheet."""
     for column in frame.columns:
         cells = [_no_formula(cell) for cell in frame[column]]
         if any(isinstance(cell, str) and cell.startswith("'") for cell in cells):

@@ -22,10 +22,17 @@ from wsa.leaderboard.pages.across import CollectionView, across_context
 from wsa.leaderboard.pages.compare import compare_context
 from wsa.leaderboard.pages.explore import explore_context
 from wsa.leaderboard.pages.front import front_context
+from wsa.leaderboard.pages.history import history_context
 from wsa.leaderboard.pages.literature import FILTERS as OF_RECORD
 from wsa.leaderboard.pages.literature import LiteratureView, method_page, record_page
 from wsa.leaderboard.pages.method import method_context
 from wsa.leaderboard.pages.run import run_context
+from wsa.leaderboard.pages.submissions import (
+    Table,
+    copy_records,
+    submissions_context,
+    tables_of,
+)
 from wsa.leaderboard.pages.suite import suite_context
 from wsa.leaderboard.pages.tuning import trial_records
 from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
@@ -79,7 +86,8 @@ def render(
     by_name = {suite.name: suite for suite in suites}
     shown = [CollectionView(record, by_name, marks) for record in collections]
     record = LiteratureView(literature, views) if literature else None
-    site = _Site(views, shown, marks, record)
+    tables, unreadable = tables_of(suites, layout)
+    site = _Site(views, shown, marks, record, tables)
     with atomic_folder(layout.site / "static") as folder:
         for file in sorted(STATIC.iterdir()):
             shutil.copyfile(file, folder / file.name)
@@ -94,6 +102,7 @@ def render(
             site.write_record(site.record, folder)
     site.write_front(layout)
     write_results(views, project().version, layout.site_json, layout.site_schema)
+    site.write_submissions(layout, unreadable)
 
 
 class _Site:
@@ -105,12 +114,14 @@ class _Site:
         collections: Sequence[CollectionView],
         marks: Mapping[str, Mark],
         record: LiteratureView | None,
+        tables: Sequence[Table],
     ) -> None:
         self.views = views
         self.marks = marks
         self.collections = collections
         self.cards: dict[str, str] = {}  # where a page stands → the picture that links to it show
         self.record = record
+        self.tables = tables
         self.templates = Environment(
             loader=PackageLoader("wsa.leaderboard"),
             autoescape=lambda name: name is None or name.endswith(".html"),
@@ -123,6 +134,7 @@ class _Site:
             "site_name": SITE_NAME, "question": QUESTION, "project": project(),
             "shown": views, "together": collections, "record": record, "metrics": METRICS,
             "asked": asked(views), "shapes": SHAPES,
+            "submitted": {table.suite.name: len(table.entries) for table in tables},
         }  # fmt: skip
 
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
@@ -149,6 +161,19 @@ class _Site:
             changes(self.views, layout.as_published),
         )  # fmt: skip
         write_text(layout.index_page, self.fill("index.html", "", "front", **context))
+
+    def write_submissions(self, layout: Layout, unreadable: dict[str, str]) -> None:
+        """The page of submissions with the records that it shows, and that of the history."""
+        context = submissions_context(self.tables, unreadable)
+        text = self.fill("submissions.html", "", "submissions", **context)
+        write_text(layout.submissions_page, text)
+        text = self.fill("history.html", "", "history", **history_context(self.tables))
+        write_text(layout.history_page, text)
+        with atomic_folder(layout.submitted_records) as folder:
+            for table in self.tables:
+                for found in table.measured:
+                    if found.entry is not None:
+                        copy_records(found, folder / table.suite.name / found.entry.name)
 
     def write_collection(self, collection: CollectionView, folder: Path) -> None:
         context = across_context(collection, across_pictures(collection))

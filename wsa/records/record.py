@@ -55,7 +55,7 @@ def read_record(path: Path, kind: type[R]) -> R:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("there is no such record", file=path, remedy=remedy) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number too long
         raise InputError(f"damaged: {error}", file=path, remedy=remedy) from None
     known = getattr(kind.model_fields.get("schema_version"), "annotation", None)
     versions = (None, *getattr(known, "__args__", (SCHEMA_VERSION,)))

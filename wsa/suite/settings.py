@@ -38,6 +38,7 @@ class Folders(Strict):
     resources: str = "resources"
     results: str = "results"
     site: str = "site"
+    submissions: str = "submissions"
 
 
 class Settings(Strict):
