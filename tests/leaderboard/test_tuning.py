@@ -8,7 +8,7 @@ import re
 import pytest
 from tests.helpers.results import make_results
 from tests.helpers.tuned import RANGES, make_trials, tuned_suite
-from tests.leaderboard.test_browser import axe, graves  # noqa: F401
+from tests.leaderboard.accessibility import graves
 from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
 from wsa.leaderboard import render

@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
-from tests.leaderboard.conftest import browser  # noqa: F401
-from tests.leaderboard.test_browser import (  # noqa: F401
-    axe,
-    check_quiet,
-    graves,
-    width_on_a_phone,
-)
+from tests.leaderboard.accessibility import graves
+from tests.leaderboard.conftest import axe, browser  # noqa: F401
+from tests.leaderboard.test_browser import check_quiet, width_on_a_phone
 from wsa.layout import Layout
 from wsa.leaderboard import render
 from wsa.submissions.admit import admit
