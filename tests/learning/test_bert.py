@@ -6,6 +6,7 @@ import warnings
 import peft
 import pytest
 import torch
+from tests.learning.test_deberta import batch, step
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 from transformers.models.bert import modeling_bert as stock
 from wsa.learning.bert import LastLayer, first_token_last
@@ -28,24 +29,6 @@ def models(**changes):
     return model, optimise(copy.deepcopy(model))
 
 
-def batch(length: int, size: int = 3) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(length)
-    ids = torch.randint(5, 60, (size, length), generator=generator)
-    mask = torch.ones_like(ids)
-    mask[0, (length + 1) // 2 :] = 0
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.arange(size) % 2}
-
-
-def step(model, inputs, train: bool):
-    """Logits, gradients by name, and the random state after one forward and backward."""
-    model.train(train).zero_grad()
-    torch.manual_seed(1)
-    output = model(**inputs)
-    output.loss.backward()
-    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-    return output.logits.detach(), gradients, torch.get_rng_state()
-
-
 def assert_same(slow, fast) -> None:
     torch.testing.assert_close(fast[0], slow[0], rtol=1e-5, atol=1e-5)
     assert slow[1].keys() == fast[1].keys() and slow[1]
@@ -61,19 +44,19 @@ def assert_same(slow, fast) -> None:
 def test_logits_gradients_and_dropout_are_the_stock_ones(attention, length, train):
     slow, fast = models(attn_implementation=attention)
     assert type(fast.bert.encoder.layer[-1]) is LastLayer
-    assert_same(step(slow, batch(length), train), step(fast, batch(length), train))
+    assert_same(step(slow, batch(length), train=train), step(fast, batch(length), train=train))
 
 
 @pytest.mark.parametrize("changes", [{"num_hidden_layers": 1}, {"hidden_act": "relu"}], ids=str)
 def test_other_settings_of_the_architecture(changes):
     slow, fast = models(**changes)
-    assert_same(step(slow, batch(9), True), step(fast, batch(9), True))
+    assert_same(step(slow, batch(9), train=True), step(fast, batch(9), train=True))
 
 
 def test_without_a_mask():
     slow, fast = models()
     inputs = {key: value for key, value in batch(6).items() if key != "attention_mask"}
-    assert_same(step(slow, inputs, False), step(fast, inputs, False))
+    assert_same(step(slow, inputs), step(fast, inputs))
 
 
 def test_adapters_and_prefixes_give_the_stock_numbers():
@@ -84,7 +67,7 @@ def test_adapters_and_prefixes_give_the_stock_numbers():
         found = []
         for model in models():
             torch.manual_seed(2)
-            found.append(step(peft.get_peft_model(model, config), batch(8), False))
+            found.append(step(peft.get_peft_model(model, config), batch(8)))
         torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-5, atol=1e-5)
         assert found[0][1].keys() == found[1][1].keys()
 
