@@ -102,7 +102,8 @@ def test_few_worlds_show_no_fault(tmp_path):
     found = calibrate(path, worlds=60, seed=1)
     assert read_record(path, Calibration) == found
     _check(found)
-    assert {row.claim for row in found.rows} == {"order", "value", "effective_rank"}
+    kinds = {"order", "equivalent", "value", "effective_rank"}
+    assert {row.claim for row in found.rows} == kinds
     assert {row.seeds for row in found.rows} == {3, 5}
     metrics = {"accuracy", "f1", "matthews", "pearson", "spearman", "mean_squared_error"}
     assert {row.metric for row in found.rows} == metrics
