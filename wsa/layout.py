@@ -111,8 +111,8 @@ class Layout:
     resources: Path = Path("resources")
     results: Path = Path("results")
     site: Path = Path("site")
-    published: Path = Path("published")  # results that a repository carries
     submissions: Path = Path("submissions")
+    published: Path = Path("published")  # results that a repository carries
 
     @property
     def as_published(self) -> Layout:
