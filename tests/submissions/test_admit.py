@@ -204,10 +204,7 @@ def test_a_mean_over_two_machines_says_so(archives, here, tmp_path):
     admit(forge(archives["ada"], tmp_path / "a.zip", elsewhere), here, "the test", 0)
     render([load_suite("tiny", here.config)], here)
     page = here.submissions_page.read_text(encoding="utf-8")
-    assert (
-        "several machines: <bdi>Difference Engine: seed 0; Analytical Engine, mark II: seed 1"
-        in page
-    )
+    assert "several machines: Difference Engine: seed 0; Analytical Engine, mark II: seed 1" in page
 
 
 def test_a_file_that_changes_after_it_was_admitted_is_said_on_the_page(archives, here):
@@ -232,7 +229,7 @@ def test_versions_that_moved_stand_in_the_history(archives, here, tmp_path):
     admit(forge(archives["ada"], tmp_path / "a.zip", upgraded), here, "the test", 0)
     render([load_suite("tiny", here.config)], here)
     page = here.history_page.read_text(encoding="utf-8")
-    assert "<strong><bdi>99.0</bdi></strong>" in page and "same bits" in page
+    assert "<strong>99.0</strong>" in page and "same bits" in page
 
 
 def test_who_cannot_write_a_card_is_told_how(tmp_path, capsys, clones):
