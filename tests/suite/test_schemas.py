@@ -64,10 +64,17 @@ def test_what_extends_does_may_be_written():
     assert "'protocol' is a required property" in faults(path, {"name": "new"})
 
 
+# made while two README files were missing from the working tree, and nothing else; its page says so
+UNCLEAN = {"minilm-l6_basis", "minilm-l6_basis_tuning"}
+
+
 def test_every_published_record_can_be_read_and_was_made_on_a_clean_commit():
     """Those of an older schema too."""
     paths = list((ROOT / "published").glob("*/runs/*/seed-*/result.json"))
     assert paths
     for path in paths:
-        for place in read_record(path, Result).provenance.environments.values():
-            assert place.git_clean and place.git_commit, path
+        result = read_record(path, Result)
+        for place in result.provenance.environments.values():
+            assert place.git_commit and place.git_clean is (result.suite not in UNCLEAN), path
+    findings = (ROOT / "published/minilm-l6_basis/findings.json").read_text(encoding="utf-8")
+    assert "made from a working tree with uncommitted changes" in findings
