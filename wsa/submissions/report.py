@@ -81,7 +81,7 @@ def _admitted(one: Admitted, layout: Layout) -> str:
 
 def spread(found: Measured) -> str:
     """'83.49 ± 0.46': mean and sample standard deviation over seeds, as shown."""
-    places = 2 if found.suite.data.task.headline.scale == 100 else 4
+    places = found.suite.data.task.headline.places
     text = f"{found.headline.mean:.{places}f}"
     return text if found.headline.std is None else f"{text} ± {found.headline.std:.{places}f}"
 
@@ -90,7 +90,7 @@ def difference(both: Agreement | None) -> str:
     """Of the headline metric, with its sign; of equal bits none."""
     if both is None:
         return "–"
-    places = 2 if both.a.suite.data.task.headline.scale == 100 else 4
+    places = both.a.suite.data.task.headline.places
     return f"{both.difference:+z.{places}f}"
 
 
