@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -25,37 +26,22 @@ def seeds_for_order(measured: TwoWay, alpha: float = ALPHA) -> Plan:
     margin = stats.norm.isf(1 - POWER)
     size = abs(float(measured.mean))
     for seeds in range(measured.seeds + 1, MOST_SEEDS + 1):
-        planned = TwoWay(
-            mean=np.asarray(size - margin * math.sqrt(_variance(measured, seeds))),
-            by_seed=measured.by_seed * measured.seeds / seeds,
-            by_sentence=measured.by_sentence,
-            seeds=seeds,
-            sentences=measured.sentences,
-            nonzero_sentences=measured.nonzero_sentences,
-        )
-        if planned.mean > 0 and planned.p_value() <= alpha:
+        planned = _with_seeds(measured, seeds)
+        # the size that it is found to have, or more, with probability POWER
+        found = replace(planned, mean=np.asarray(size - margin * math.sqrt(planned.variance)))
+        if found.mean > 0 and found.p_value() <= alpha:
             return _more(seeds - measured.seeds)
     needed = _needed(alpha)
     if size > 0 and measured.by_sentence * needed < size**2:
         return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
-    advice = (
-        f"No number of seeds would decide it: {measured.sentences} sentences are too few for a "
-        "difference as small as this."
-    )
-    if sentences := sentences_for_order(measured, alpha):
-        advice += f" About {sentences:,} would do."
-    return None, advice
+    return _too_few(measured, "difference", sentences_for_order(measured, alpha))
 
 
 def sentences_for_order(measured: TwoWay, alpha: float = ALPHA) -> int | None:
     """How many sentences, with any number of seeds, would decide the sign if size and variance are
     as measured; None where it is a million or more. Rounded up to two digits.
     """
-    size = abs(float(measured.mean))
-    if not size:
-        return None
-    sentences = measured.sentences * float(measured.by_sentence) * _needed(alpha) / size**2
-    return _round_up(sentences) if 0 < sentences < 1e6 else None
+    return _sentences(measured, abs(float(measured.mean)), _needed(alpha))
 
 
 def _needed(alpha: float) -> float:
@@ -75,15 +61,9 @@ def seeds_for_equivalence(measured: TwoWay, margin: float, alpha: float = ALPHA)
     within, room = size <= margin, abs(margin - size)
     tail = 2 * alpha if within else alpha  # outside the interval that decides
     for seeds in range(measured.seeds + 1, MOST_SEEDS + 1):
-        planned = TwoWay(
-            mean=np.asarray(0.0),
-            by_seed=measured.by_seed * measured.seeds / seeds,
-            by_sentence=measured.by_sentence,
-            seeds=seeds,
-            sentences=measured.sentences,
-            nonzero_sentences=measured.nonzero_sentences,
-        )
-        spread, half = math.sqrt(planned.variance), float(planned.interval(1 - tail)[1])
+        planned = _with_seeds(measured, seeds)
+        spread = math.sqrt(planned.variance)
+        half = float(planned.interval(1 - tail)[1] - planned.mean)  # the interval's, either way
         power = stats.norm.cdf((room - half) / spread)
         if within:  # both borders must be passed
             power -= stats.norm.sf((margin + size - half) / spread)
@@ -93,15 +73,7 @@ def seeds_for_equivalence(measured: TwoWay, margin: float, alpha: float = ALPHA)
     needed = (stats.norm.isf(tail / 2) + stats.norm.isf(missed)) ** 2
     if measured.by_sentence * needed < room**2:
         return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
-    advice = (
-        f"No number of seeds would decide it: {measured.sentences} sentences are too few for a "
-        "margin as small as this."
-    )
-    if room > 0:
-        sentences = measured.sentences * float(measured.by_sentence) * needed / room**2
-        if sentences < 1e6:
-            advice += f" About {_round_up(sentences):,} would do."
-    return None, advice
+    return _too_few(measured, "margin", _sentences(measured, room, needed))
 
 
 def seeds_for_region(mean: float, std: float, seeds: int, low: float, high: float) -> Plan:
@@ -116,8 +88,25 @@ def seeds_for_region(mean: float, std: float, seeds: int, low: float, high: floa
     return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
 
 
-def _variance(measured: TwoWay, seeds: int) -> float:
-    return float(measured.by_seed) * measured.seeds / seeds + float(measured.by_sentence)
+def _with_seeds(measured: TwoWay, seeds: int) -> TwoWay:
+    """The same difference, had it been measured with so many seeds."""
+    return replace(measured, by_seed=measured.by_seed * measured.seeds / seeds, seeds=seeds)
+
+
+def _sentences(measured: TwoWay, size: float, needed: float) -> int | None:
+    """How many sentences make `size` the root of `needed` standard errors, whatever the seeds."""
+    if not size:
+        return None
+    sentences = measured.sentences * float(measured.by_sentence) * needed / size**2
+    return _round_up(sentences) if 0 < sentences < 1e6 else None
+
+
+def _too_few(measured: TwoWay, what: str, sentences: int | None) -> Plan:
+    advice = (
+        f"No number of seeds would decide it: {measured.sentences} sentences are too few for a "
+        f"{what} as small as this."
+    )
+    return None, advice + (f" About {sentences:,} would do." if sentences else "")
 
 
 def _more(count: int) -> Plan:
