@@ -11,10 +11,8 @@ from wsa.evidence.claims.base import BaseClaim, State
 from wsa.suite.strict import Many, Name
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from wsa.evidence.pairs import Decision, Pair
     from wsa.evidence.runs import Runs
-    from wsa.evidence.statistics import TwoWay
     from wsa.records.evidence import Judgement, PairComparison
 
 TEST = (
@@ -43,49 +41,34 @@ class EquivalenceClaim(BaseClaim):
         comparisons: Sequence[PairComparison],
     ) -> list[tuple[Judgement, ...]]:
         """Judge them as one family (Holm)."""
-        from wsa.evidence.comparisons import find_pair
+        from wsa.evidence.pairs import decide_together, measure_pair
         from wsa.evidence.statistics import decide_equivalence
 
-        found = [
-            (claim, state, _units(runs, claim, state)) for claim in claims for state in claim.states
+        asked = [
+            (claim, measure_pair(runs, claim.a, claim.b, state))
+            for claim in claims
+            for state in claim.states
         ]
-        spreads: list[TwoWay | None] = []
-        for _, _, (a, b) in found:
-            seeds = runs.seeds(a, b)
-            spreads.append(runs.headline.difference(a, b, seeds) if len(seeds) > 1 else None)
         scale = runs.task.headline.scale
-        family = [
-            (spread, claim.margin / scale)
-            for spread, (claim, _, _) in zip(spreads, found, strict=True)
-            if spread
-        ]
-        made = decide_equivalence(*zip(*family, strict=True)) if family else None
-        rows = iter(zip(made.codes, made.p, made.p_adjusted, strict=True) if made else ())
-        judged = iter(
-            [
-                _judge(
-                    runs, claim, state, units, spread, next(rows) if spread else None,
-                    len(family), find_pair(units, comparisons),
-                )
-                for spread, (claim, state, units) in zip(spreads, found, strict=True)
-            ]
-        )  # fmt: skip
+        margins = [claim.margin / scale for claim, pair in asked if pair.spread]
+        family, decisions = decide_together(
+            [pair for _, pair in asked],
+            lambda found: decide_equivalence([pair.spread for pair in found], margins),
+        )
+        judged = (
+            _judge(runs, claim, pair, decision, family, comparisons)
+            for (claim, pair), decision in zip(asked, decisions, strict=True)
+        )
         return [tuple(next(judged) for _ in claim.states) for claim in claims]
-
-
-def _units(runs: Runs, claim: EquivalenceClaim, state: str):
-    return tuple((name, runs.state_of(name, state)) for name in (claim.a, claim.b))
 
 
 def _judge(
     runs: Runs,
     claim: EquivalenceClaim,
-    state: str,
-    units,
-    spread: TwoWay | None,
-    decision: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    pair: Pair,
+    decision: Decision | None,
     family: int,
-    comparison: PairComparison | None,
+    comparisons: Sequence[PairComparison],
 ) -> Judgement:
     from wsa.evidence import planning
     from wsa.evidence.judgements import (
@@ -94,52 +77,30 @@ def _judge(
         called,
         decided,
         not_measured,
-        number,
-        too_few,
         undecided,
     )
+    from wsa.evidence.pairs import decided_fields, difference, measured, stated, unit
     from wsa.evidence.statistics import ALPHA, CONTRADICTED, SUPPORTED
 
-    (a, b), metric = units, runs.task.headline
-    seeds = runs.seeds(a, b)
-    first, second = called(runs, *a), called(runs, *b)
-    digits = 2 if metric.scale == 100 else 3
-    unit = f" {metric.difference_unit}" if metric.difference_unit else ""
-    within = f"± {claim.margin:g}{unit}"
-    fields = {
-        "state": state,
-        "claimed": f"{first} = {second} {within}",
-        "unit": metric.difference_unit,
-        "test": TEST + (f"; Holm over {family} comparisons" if family > 1 else ""),
-        "seeds": len(seeds),
-        "runs": runs.paths(a[0], seeds) + runs.paths(b[0], seeds),
-    }
-    if not seeds:
+    first, second = called(runs, *pair.first), called(runs, *pair.second)
+    within = f"± {claim.margin:g}{unit(runs)}"
+    fields = stated(runs, pair, f"{first} = {second} {within}", TEST, family)
+    if not pair.seeds:
         said = f"There are no runs of {first} and {second} with the same seed."
         return not_measured(said, **fields)
-    gain = runs.headline.mean_difference(a, b, seeds)
-    said = f"{first} minus {second} is {number(gain, digits, sign='+')}{unit}"
-    fields |= {
-        "estimate": gain,
-        "sentences": runs.predictions.sentences,
-        "measured": f"{number(gain, digits, sign='+')}{unit} (n = {len(seeds)})",
-        "notes": too_few(runs, seeds, a[0], b[0]),
-        "comparison": comparison,
-    }
-    if spread is None or decision is None:
+    fields |= measured(runs, pair, comparisons)
+    said = f"{first} minus {second} is {difference(runs, fields['estimate'])}"
+    if decision is None:
         return undecided(f"{said}. {ONE_SEED}", advice=ONE_MORE, **fields)
-    code, p, adjusted = decision
-    interval = runs.headline.interval(spread.interval())
-    fields |= {"interval": interval, "p": float(p), "p_adjusted": float(adjusted)}
-    low, high = (number(end, digits, sign="+") for end in (interval.low, interval.high))
-    said = f"{said} (95 % interval {low} to {high})"
-    if code == SUPPORTED:
-        return decided(int(code), f"{said}: alike within {within}.", **fields)
-    if code == CONTRADICTED:
-        return decided(int(code), f"{said}: further apart than {within}.", **fields)
-    more, advice = planning.seeds_for_equivalence(
-        spread, claim.margin / metric.scale, ALPHA / max(family, 1)
-    )
+    tested, between = decided_fields(runs, pair, decision)
+    fields |= tested
+    said = f"{said} ({between})"
+    if decision.code == SUPPORTED:
+        return decided(decision.code, f"{said}: alike within {within}.", **fields)
+    if decision.code == CONTRADICTED:
+        return decided(decision.code, f"{said}: further apart than {within}.", **fields)
+    margin = claim.margin / runs.task.headline.scale
+    more, advice = planning.seeds_for_equivalence(pair.spread, margin, ALPHA / family)
     return undecided(
         f"{said}: these runs cannot tell whether they are alike within {within}.",
         more_seeds=more,
