@@ -51,6 +51,28 @@ def test_the_page_shows_every_trial_and_a_second_run_has_nothing_to_do(project):
     assert "Nothing to be done" in snakemake(project)
 
 
+def test_another_suite_runs_at_the_values_found_and_has_no_trials_of_its_own(project):
+    raw = {"extends": "tiny", "name": "other", "seeds": [7], "tuning": {"trials": 2, "of": "tiny"}}
+    (project / "config/suites/other.yaml").write_text(yaml.safe_dump(raw))
+    dry = snakemake(project, "-n", "--config", "suites=other")
+    assert "other: 2 runs: about" in dry and "tiny_tuning" not in dry.split("SNAKEMAKE")[0]
+    assert trained(dry) == {("other", "lora"), ("other", "head_only")}
+    snakemake(project, "--config", "suites=other")
+    record = json.loads((project / "results/other/runs/lora/seed-7/training.json").read_text())
+    chosen = json.loads((project / "results/tiny/tuning/lora.json").read_text())
+    values = {trial["method"]: trial["values"] for trial in chosen["trials"]}[chosen["chosen"]]
+    tiny = json.loads((project / "results/tiny/runs/lora/seed-0/training.json").read_text())
+    assert record["configuration"] == tiny["configuration"]
+    page = (project / "site/other/index.html").read_text()
+    assert "The values are those that suite <code>tiny</code> found" in page
+    assert f"learning_rate {values['learning_rate']:g}" in page
+    # a lost choice is made again from the trials that are there
+    (project / "results/tiny/tuning/lora.json").unlink()
+    dry = snakemake(project, "-n", "--config", "suites=other")
+    assert re.search(r"^tune +1$", dry, re.M) and ("tiny_tuning", "lora.1") not in trained(dry)
+    snakemake(project)
+
+
 def test_other_ranges_run_other_trials_of_that_method_alone(project):
     path = project / "config/suites/tiny.yaml"
     kept = path.read_text()

@@ -86,13 +86,13 @@ def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
 def _tuning_damages(suite: Suite, layout: Layout) -> Iterator[str]:
     """Tunings that cannot be read, or are not what the trials give where those are here."""
     for method in suite.tuned_methods():
-        if layout.tuning(suite.name, method).exists():
+        if layout.tuning(suite.tuned_in, method).exists():
             yield from _told(_check_tuning, suite, method, layout)
 
 
 def _check_tuning(suite: Suite, method: str, layout: Layout) -> None:
     found = read_tuning(suite, method, layout)
-    path = layout.tuning(suite.name, method)
+    path = layout.tuning(suite.tuned_in, method)
     for trial in found.trials:
         if (layout.results / trial.result).exists():
             result = read_record(layout.results / trial.result, Result)
@@ -255,9 +255,9 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
         clean = Layout(layout.config, layout.resources, Path(folder), layout.site)
         for method in suite.tuned_methods():  # the values that the runs were made with
             read_tuning(suite, method, layout)
-            chosen = clean.tuning(suite.name, method)
+            chosen = clean.tuning(suite.tuned_in, method)
             chosen.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(layout.tuning(suite.name, method), chosen)
+            shutil.copyfile(layout.tuning(suite.tuned_in, method), chosen)
         for run in runs:
             recorded = layout.run(suite.name, *run)
             result = read_record(recorded.result, Result)

@@ -267,6 +267,12 @@ class Tuning(Strict):
         default=1500, gt=0, description="training sentences that no trial trains on: its judges"
     )
     seed: Seed = Field(default=1000, description="of every trial; none of the suite's own")
+    of: Name | None = Field(
+        default=None,
+        exclude_if=lambda of: of is None,
+        description="another suite, whose trials these are: its methods run here with the values "
+        "that were found there; default: trials of this suite's own",
+    )
 
 
 # --- methods -------------------------------------------------------------------------------------
@@ -541,6 +547,10 @@ class Suite(Strict):
                 "tuning: its trials are judged on training sentences kept apart, and those cannot "
                 "judge the chosen ones again; protocol.evaluate_on should be 'validation'"
             )
+        if self.tuning.of == self.name:
+            raise ValueError(
+                "tuning.of: should be another suite; without it the trials are this one's own"
+            )
         if self.tuning.seed in self.seeds:
             raise ValueError(f"tuning.seed: {self.tuning.seed} is one of the suite's own seeds")
         # what a file says beside a range is for suites without tuning
@@ -609,6 +619,11 @@ class Suite(Strict):
                 remedy=did_you_mean(name, self.methods),
             )
         return self.methods[name]
+
+    @property
+    def tuned_in(self) -> str:
+        """The suite whose trials choose the values: this one, unless `tuning.of` names another."""
+        return (self.tuning and self.tuning.of) or self.name
 
     def tuned_methods(self) -> list[str]:
         """The methods that have trials."""
