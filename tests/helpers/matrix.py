@@ -210,6 +210,10 @@ def _rows() -> Iterator[Row]:
     yield row("Spectral-Adapter-A", "arXiv:2405.13952", "SPECTRAL", {"r": 4}, r=8)
     yield row("WSA as proposed", "", "WSA", {"r": 4}, r=16, gate="singular_value", l1=1e-3)
     yield row("WSA by direction", "", "WSA", {"r": 4}, r=16, gate="direction", l1=5e-4)
+    yield row(
+        "SoRA", "arXiv:2311.11696", "SORA", {"r": 4, "soft_threshold": 0.05},
+        r=16, lora_alpha=32, soft_threshold=7e-3,
+    )  # fmt: skip
 
 
 ROWS = tuple(_rows())

@@ -40,6 +40,12 @@ _PEFT = {
         "", "Zhang et al. 2023, AdaLoRA: Adaptive Budget Allocation",
         "https://arxiv.org/abs/2303.10512",
     ),
+    "SORA": About(
+        "A low-rank change with a learned gate on every direction; each step pulls the gates "
+        "towards zero, and those that reach it drop their directions.",
+        "", "Ding et al. 2023, Sparse Low-rank Adaptation of Pre-trained Language Models",
+        "https://arxiv.org/abs/2311.11696",
+    ),
     "SPECTRAL": About(
         "The leading singular vectors of every adapted weight are tuned; how many is fixed.",
         "spectral", *_SPECTRAL,
