@@ -106,6 +106,24 @@ def _rows() -> Iterator[Row]:
         "its schedule is for another number of steps than the 12 of its training",
         "total_step: 12", total_step=9,
     )  # fmt: skip
+    yield no(
+        "ElaLoRA",
+        "ELALORA",
+        "is not built: its authors' code makes a new AdamW at each change of ranks, which loses "
+        "all weights' moments and keeps the first rate to the end, and every method here has one "
+        "AdamW under the suite's schedule; what arXiv:2504.00254 wants of moments and rate was not "
+        "found",
+        "{peft_type: ADALORA} or {peft_type: SORA} adapt ranks",
+    )
+    yield no(
+        "ARD-LoRA",
+        "ARD-LORA",
+        "is not built: of arXiv:2506.18267 its abstract was read, and no code of its authors was "
+        "found; open are how a learned factor becomes a whole rank and how the loss reaches it "
+        "through that, the factors' start, bounds and rate, over what total variation is taken, "
+        "and the weights of both penalties",
+        "{peft_type: ADALORA} or {peft_type: SORA} adapt ranks",
+    )
     yield row("AdaMSS", "", "ADAMSS", {"r": 4, "num_subspaces": 2})
     yield no(
         "AdaMSS with allocation",
