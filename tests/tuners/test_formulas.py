@@ -1,0 +1,147 @@
+"""Every tuner that starts from singular triplets, against its dense formula in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from peft import get_peft_model
+from torch import nn
+from torch.nn import functional as F
+from wsa.tuners.svft import SVFTConfig
+
+TARGET = {"target_modules": ["linear"]}
+SHAPES = [(11, 7), (7, 11), (8, 8)]  # out, in
+
+
+class OneLayer(nn.Module):
+    def __init__(self, out: int, inner: int, bias: bool = True):
+        super().__init__()
+        self.linear = nn.Linear(inner, out, bias=bias)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+# --- the formulas as they are written down ---
+
+
+def triplets(W: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """U, σ, Vᵀ by numpy; the largest entry of every column of U is positive."""
+    U, sigma, V = np.linalg.svd(W.detach().numpy(), full_matrices=False)
+    signs = np.sign([column[np.abs(column).argmax()] for column in U.T])
+    return tuple(map(torch.from_numpy, (U * signs, sigma, V * signs[:, None])))
+
+
+def svft(W, b, t, config):
+    """W + U M Vᵀ, Mᵢⱼ for |i − j| ≤ d; the diagonals from the lowest, each from the top."""
+    U, sigma, V = triplets(W)
+    n, d = len(sigma), config.off_diagonals
+    places = [(j - o, j) for o in range(-d, d + 1) for j in range(n) if 0 <= j - o < n]
+    rows, columns = map(torch.tensor, zip(*places, strict=True))
+    M = torch.zeros(n, n, dtype=W.dtype).index_put((rows, columns), t["svft_M"])
+    return W + U @ M @ V, b
+
+
+CASES = {
+    "svft": (SVFTConfig(**TARGET), svft),
+    "svft_banded": (SVFTConfig(**TARGET, off_diagonals=2), svft),
+}
+
+# numbers that train in a module, by the papers' formulas; n = min(out, in)
+COUNTS = {
+    "svft": lambda out, inner: min(out, inner),
+    "svft_banded": lambda out, inner: 5 * min(out, inner) - 6,
+}
+
+
+def trained(layer) -> dict[str, nn.Parameter]:
+    held = {name: getattr(layer, name) for name in layer.adapter_layer_names}
+    return {name: tensors["default"] for name, tensors in held.items() if "default" in tensors}
+
+
+def adapted(case: str, shape, bias: bool = True, spread: float = 1.0):
+    """A one-layer model in float64 with what trains far from its start."""
+    torch.manual_seed(0)
+    model = get_peft_model(OneLayer(*shape, bias).double(), CASES[case][0])
+    layer = model.base_model.model.linear
+    with torch.no_grad():
+        for parameter in trained(layer).values():
+            parameter.add_(spread * torch.randn_like(parameter))
+    return model, layer
+
+
+def dense(case: str, layer, values):
+    config, formula = CASES[case]
+    W, b = layer.base_layer.weight.detach().clone(), layer.base_layer.bias
+    return formula(W, None if b is None else b.detach().clone(), values, config)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients_are_those_of_the_dense_formula(case, shape, bias):
+    model, layer = adapted(case, shape, bias)
+    x = torch.randn(5, 3, shape[1], dtype=torch.float64, requires_grad=True)
+    direction = torch.randn(5, 3, shape[0], dtype=torch.float64)
+    y, parameters = model(x), trained(layer)
+    gradients = torch.autograd.grad((y * direction).sum(), [x, *parameters.values()])
+
+    copies = {name: value.detach().clone().requires_grad_() for name, value in parameters.items()}
+    x2 = x.detach().clone().requires_grad_()
+    expected = F.linear(x2, *dense(case, layer, copies))
+    wanted = torch.autograd.grad((expected * direction).sum(), [x2, *copies.values()])
+    torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-10)
+    for found, right in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_merging_gives_the_dense_weight_and_unmerging_the_old_one(case, shape):
+    model, layer = adapted(case, shape)
+    base = layer.base_layer
+    before = base.weight.detach().clone(), base.bias.detach().clone()
+    weight, bias = dense(case, layer, trained(layer))
+    x = torch.randn(5, shape[1], dtype=torch.float64)
+    y = model(x)
+    model.merge_adapter()
+    torch.testing.assert_close(base.weight.data, weight.detach(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(base.bias.data, bias.detach(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model(x), y, rtol=1e-10, atol=1e-10)
+    model.unmerge_adapter()
+    torch.testing.assert_close(base.weight.data, before[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(base.bias.data, before[1], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("case", CASES)
+def test_an_untrained_adapter_changes_no_bit(case, dtype):
+    torch.manual_seed(0)
+    base = OneLayer(11, 7).to(dtype)
+    x = torch.randn(64, 7, dtype=dtype)
+    expected = base(x)
+    assert torch.equal(get_peft_model(base, CASES[case][0])(x), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("case", CASES)
+def test_as_many_numbers_train_as_the_paper_says_and_no_others(case, shape):
+    model, layer = adapted(case, shape)
+    model(torch.randn(2, shape[1], dtype=torch.float64)).sum().backward()
+    moving = {name: p.numel() for name, p in model.named_parameters() if p.grad is not None}
+    assert set(moving) == {f"base_model.model.linear.{name}.default" for name in trained(layer)}
+    assert sum(moving.values()) == COUNTS[case](*shape)
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "message"),
+    [
+        (SVFTConfig, {"off_diagonals": -1}, "0 or more, not -1"),
+        (SVFTConfig, {"off_diagonals": 1.5}, "0 or more, not 1.5"),
+        (SVFTConfig, {"off_diagonals": 8}, "below 7, the singular values"),
+    ],
+)
+def test_an_impossible_argument_is_told(config, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        get_peft_model(OneLayer(11, 7), config(**TARGET, **arguments))
