@@ -8,6 +8,8 @@ import torch
 from peft import get_peft_model
 from torch import nn
 from torch.nn import functional as F
+from wsa.errors import InputError
+from wsa.tuners.lora_xs import LoRAXSConfig
 from wsa.tuners.svft import SVFTConfig
 
 TARGET = {"target_modules": ["linear"]}
@@ -43,16 +45,29 @@ def svft(W, b, t, config):
     return W + U @ M @ V, b
 
 
+def lora_xs(W, b, t, config):
+    """For row vectors, x W + s x A R B with A = U_r Σ_r, B = V_rᵀ of that W, which is (in, out)."""
+    r, scaling = config.r, config.lora_alpha / config.r
+    left, sigma, right = triplets(W)  # of (out, in): turned round, the sides change places
+    A, B = right[:r].T * sigma[:r], left[:, :r].T
+    return W + scaling * (A @ t["lora_xs_R"].T @ B).T, b
+
+
 CASES = {
     "svft": (SVFTConfig(**TARGET), svft),
     "svft_banded": (SVFTConfig(**TARGET, off_diagonals=2), svft),
+    "lora_xs": (LoRAXSConfig(**TARGET, r=3, lora_alpha=6), lora_xs),
 }
 
 # numbers that train in a module, by the papers' formulas; n = min(out, in)
 COUNTS = {
     "svft": lambda out, inner: min(out, inner),
     "svft_banded": lambda out, inner: 5 * min(out, inner) - 6,
+    "lora_xs": lambda out, inner: 3 * 3,
 }
+
+# how far from the pretrained model a method begins; the others do so to the bit
+NEARLY = {"lora_xs": 1e-4}
 
 
 def trained(layer) -> dict[str, nn.Parameter]:
@@ -116,12 +131,22 @@ def test_merging_gives_the_dense_weight_and_unmerging_the_old_one(case, shape):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("case", CASES)
-def test_an_untrained_adapter_changes_no_bit(case, dtype):
+def test_an_untrained_adapter_is_the_pretrained_model(case, dtype):
     torch.manual_seed(0)
     base = OneLayer(11, 7).to(dtype)
     x = torch.randn(64, 7, dtype=dtype)
     expected = base(x)
-    assert torch.equal(get_peft_model(base, CASES[case][0])(x), expected)
+    found = get_peft_model(base, CASES[case][0])(x)
+    if case in NEARLY and dtype == torch.float32:
+        assert 0 < (found - expected).abs().max() < NEARLY[case]
+    elif case not in NEARLY:
+        assert torch.equal(found, expected)
+
+
+def test_lora_xs_starts_with_normal_entries_of_deviation_1e_5():
+    model = get_peft_model(OneLayer(300, 200), LoRAXSConfig(**TARGET, r=200))
+    R = model.base_model.model.linear.lora_xs_R["default"].detach()
+    assert abs(R.mean()) < 2e-7 and R.std() == pytest.approx(1e-5, rel=0.02)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -140,8 +165,10 @@ def test_as_many_numbers_train_as_the_paper_says_and_no_others(case, shape):
         (SVFTConfig, {"off_diagonals": -1}, "0 or more, not -1"),
         (SVFTConfig, {"off_diagonals": 1.5}, "0 or more, not 1.5"),
         (SVFTConfig, {"off_diagonals": 8}, "below 7, the singular values"),
+        (LoRAXSConfig, {"r": 0}, "at least 1, not 0"),
+        (LoRAXSConfig, {"r": 8}, "rank 8 does not fit linear"),
     ],
 )
 def test_an_impossible_argument_is_told(config, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, InputError), match=message):
         get_peft_model(OneLayer(11, 7), config(**TARGET, **arguments))

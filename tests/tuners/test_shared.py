@@ -21,10 +21,12 @@ from tests.helpers.peft_models import (
 from tests.helpers.project import ROOT
 from wsa.adapters.factors import FactorCache
 from wsa.errors import InputError
+from wsa.tuners.lora_xs import LoRAXSConfig
 from wsa.tuners.svft import SVFTConfig
 
 CONFIGS = {
     "svft": lambda **other: SVFTConfig(off_diagonals=1, **other),
+    "lora_xs": lambda **other: LoRAXSConfig(r=4, **other),
 }
 each = pytest.mark.parametrize("case", CONFIGS)
 
