@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from wsa.errors import InputError
 from wsa.tuners.lora_xs import LoRAXSConfig
+from wsa.tuners.svdiff import SVDiffConfig
 from wsa.tuners.svft import SVFTConfig
 
 TARGET = {"target_modules": ["linear"]}
@@ -53,10 +54,17 @@ def lora_xs(W, b, t, config):
     return W + scaling * (A @ t["lora_xs_R"].T @ B).T, b
 
 
+def svdiff(W, b, t, config):
+    """U diag(ReLU(σ + δ)) Vᵀ."""
+    U, sigma, V = triplets(W)
+    return U @ torch.diag(torch.relu(sigma + t["svdiff_delta"])) @ V, b
+
+
 CASES = {
     "svft": (SVFTConfig(**TARGET), svft),
     "svft_banded": (SVFTConfig(**TARGET, off_diagonals=2), svft),
     "lora_xs": (LoRAXSConfig(**TARGET, r=3, lora_alpha=6), lora_xs),
+    "svdiff": (SVDiffConfig(**TARGET), svdiff),
 }
 
 # numbers that train in a module, by the papers' formulas; n = min(out, in)
@@ -64,6 +72,7 @@ COUNTS = {
     "svft": lambda out, inner: min(out, inner),
     "svft_banded": lambda out, inner: 5 * min(out, inner) - 6,
     "lora_xs": lambda out, inner: 3 * 3,
+    "svdiff": lambda out, inner: min(out, inner),
 }
 
 # how far from the pretrained model a method begins; the others do so to the bit
@@ -141,6 +150,19 @@ def test_an_untrained_adapter_is_the_pretrained_model(case, dtype):
         assert 0 < (found - expected).abs().max() < NEARLY[case]
     elif case not in NEARLY:
         assert torch.equal(found, expected)
+
+
+def test_a_singular_value_that_svdiff_takes_below_zero_is_zero_and_gets_no_gradient():
+    model, layer = adapted("svdiff", (11, 7), spread=0.0)
+    sigma, delta = layer.svdiff_S["default"], layer.svdiff_delta["default"]
+    delta.data[2:4] = torch.tensor([-1.5 * sigma[2], -0.5 * sigma[3]])
+    weight = layer.base_layer.weight + layer.get_delta_weight("default")
+    found = np.linalg.svd(weight.detach().numpy(), compute_uv=False)
+    wanted = sigma.clone()
+    wanted[2], wanted[3] = 0, 0.5 * sigma[3]
+    np.testing.assert_allclose(found, np.sort(wanted)[::-1], atol=1e-12)
+    model(torch.randn(5, 7, dtype=torch.float64)).square().sum().backward()
+    assert delta.grad[2] == 0 and (delta.grad[[0, 1, 3, 4, 5, 6]] != 0).all()
 
 
 def test_lora_xs_starts_with_normal_entries_of_deviation_1e_5():

@@ -22,11 +22,13 @@ from tests.helpers.project import ROOT
 from wsa.adapters.factors import FactorCache
 from wsa.errors import InputError
 from wsa.tuners.lora_xs import LoRAXSConfig
+from wsa.tuners.svdiff import SVDiffConfig
 from wsa.tuners.svft import SVFTConfig
 
 CONFIGS = {
     "svft": lambda **other: SVFTConfig(off_diagonals=1, **other),
     "lora_xs": lambda **other: LoRAXSConfig(r=4, **other),
+    "svdiff": SVDiffConfig,
 }
 each = pytest.mark.parametrize("case", CONFIGS)
 
@@ -92,18 +94,19 @@ def test_a_saved_adapter_brings_all_that_it_needs_and_nothing_of_the_base(
 
 
 @each
-def test_a_tensor_that_is_missing_shows(case, bert_folder, tmp_path):
+def test_a_frozen_tensor_that_is_missing_shows(case, bert_folder, tmp_path):
     model = adapted(case, bert_folder)
     model.save_pretrained(tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     tensors = load_file(file)
-    frozen = next(
-        layer.prefix + layer.frozen[0] for layer in model.modules() if hasattr(layer, "frozen")
-    )
-    save_file({n: t for n, t in tensors.items() if not n.endswith(frozen)}, file)
-    with pytest.warns(UserWarning, match="missing"):
-        loaded = PeftModel.from_pretrained(classifier(bert_folder), str(tmp_path))
-    assert logits(loaded).isnan().all()
+    moving = {n.removesuffix(".default") for n, p in model.named_parameters() if p.requires_grad}
+    frozen = {n.rpartition(".")[2] for n in tensors if "query" in n and n not in moving}
+    assert frozen
+    for kind in frozen:
+        save_file({n: t for n, t in tensors.items() if not n.endswith(kind)}, file)
+        with pytest.warns(UserWarning, match="missing"):
+            loaded = PeftModel.from_pretrained(classifier(bert_folder), str(tmp_path))
+        assert logits(loaded).isnan().all()
 
 
 @each
