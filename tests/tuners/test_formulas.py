@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from wsa.errors import InputError
 from wsa.tuners.lora_xs import LoRAXSConfig
+from wsa.tuners.spectral_r import SpectralRConfig
 from wsa.tuners.svdiff import SVDiffConfig
 from wsa.tuners.svft import SVFTConfig
 
@@ -60,11 +61,23 @@ def svdiff(W, b, t, config):
     return U @ torch.diag(torch.relu(sigma + t["svdiff_delta"])) @ V, b
 
 
+def spectral_r(W, b, t, config):
+    """[U₁ R_U, U₂] S [V₁ R_V, V₂]ᵀ with R = (I − Q)(I + Q)⁻¹, Q = (A − Aᵀ) / 2."""
+    U, sigma, V = triplets(W)
+    r, eye = config.r, torch.eye(config.r, dtype=W.dtype)
+    skew = [(A - A.T) / 2 for A in (t["spectral_r_A_U"], t["spectral_r_A_V"])]
+    R_U, R_V = ((eye - Q) @ torch.linalg.inv(eye + Q) for Q in skew)
+    left = torch.cat([U[:, :r] @ R_U, U[:, r:]], 1)
+    right = torch.cat([V[:r].T @ R_V, V[r:].T], 1)
+    return left @ torch.diag(sigma) @ right.T, b
+
+
 CASES = {
     "svft": (SVFTConfig(**TARGET), svft),
     "svft_banded": (SVFTConfig(**TARGET, off_diagonals=2), svft),
     "lora_xs": (LoRAXSConfig(**TARGET, r=3, lora_alpha=6), lora_xs),
     "svdiff": (SVDiffConfig(**TARGET), svdiff),
+    "spectral_r": (SpectralRConfig(**TARGET, r=3), spectral_r),
 }
 
 # numbers that train in a module, by the papers' formulas; n = min(out, in)
@@ -73,6 +86,7 @@ COUNTS = {
     "svft_banded": lambda out, inner: 5 * min(out, inner) - 6,
     "lora_xs": lambda out, inner: 3 * 3,
     "svdiff": lambda out, inner: min(out, inner),
+    "spectral_r": lambda out, inner: 2 * 3 * 3,
 }
 
 # how far from the pretrained model a method begins; the others do so to the bit
@@ -163,6 +177,15 @@ def test_a_singular_value_that_svdiff_takes_below_zero_is_zero_and_gets_no_gradi
     np.testing.assert_allclose(found, np.sort(wanted)[::-1], atol=1e-12)
     model(torch.randn(5, 7, dtype=torch.float64)).square().sum().backward()
     assert delta.grad[2] == 0 and (delta.grad[[0, 1, 3, 4, 5, 6]] != 0).all()
+
+
+def test_spectral_r_keeps_every_singular_value_whatever_it_learned():
+    model, layer = adapted("spectral_r", (11, 7), spread=3.0)
+    before = np.linalg.svd(layer.base_layer.weight.detach().numpy())
+    model.merge_adapter()
+    after = np.linalg.svd(layer.base_layer.weight.detach().numpy())
+    np.testing.assert_allclose(after.S, before.S, atol=1e-12)
+    assert np.abs(np.abs(after.U[:, :3].T @ before.U[:, :3]) - np.eye(3)).max() > 0.1
 
 
 def test_lora_xs_starts_with_normal_entries_of_deviation_1e_5():
