@@ -209,6 +209,7 @@ def _rows() -> Iterator[Row]:
     )
     yield row("Spectral-Adapter-A", "arXiv:2405.13952", "SPECTRAL", {"r": 4}, r=8)
     yield row("Spectral-Adapter-R", "arXiv:2405.13952", "SPECTRAL_R", {"r": 4}, r=16)
+    yield row("MiLoRA", "arXiv:2406.09044", "MILORA", {"r": 4}, r=8)
     yield row("SVDiff", "arXiv:2303.11305", "SVDIFF")
     yield row("SVFT", "arXiv:2405.19597", "SVFT")
     yield row("SVFT, banded", "arXiv:2405.19597", "SVFT", off_diagonals=2)

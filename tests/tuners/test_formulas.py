@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from wsa.errors import InputError
 from wsa.tuners.lora_xs import LoRAXSConfig
+from wsa.tuners.milora import MiLoRAConfig
 from wsa.tuners.spectral_r import SpectralRConfig
 from wsa.tuners.svdiff import SVDiffConfig
 from wsa.tuners.svft import SVFTConfig
@@ -72,12 +73,25 @@ def spectral_r(W, b, t, config):
     return left @ torch.diag(sigma) @ right.T, b
 
 
+SCALINGS = {None: 1, 6: 2}  # of rank 3, by α
+
+
+def milora(W, b, t, config):
+    """The principal part of the weight, and s B A in place of the minor part."""
+    U, sigma, V = triplets(W)
+    k = len(sigma) - config.r
+    principal = U[:, :k] @ torch.diag(sigma[:k]) @ V[:k]
+    return principal + SCALINGS[config.lora_alpha] * t["milora_B"] @ t["milora_A"], b
+
+
 CASES = {
     "svft": (SVFTConfig(**TARGET), svft),
     "svft_banded": (SVFTConfig(**TARGET, off_diagonals=2), svft),
     "lora_xs": (LoRAXSConfig(**TARGET, r=3, lora_alpha=6), lora_xs),
     "svdiff": (SVDiffConfig(**TARGET), svdiff),
     "spectral_r": (SpectralRConfig(**TARGET, r=3), spectral_r),
+    "milora": (MiLoRAConfig(**TARGET, r=3), milora),
+    "milora_scaled": (MiLoRAConfig(**TARGET, r=3, lora_alpha=6), milora),
 }
 
 # numbers that train in a module, by the papers' formulas; n = min(out, in)
@@ -87,6 +101,8 @@ COUNTS = {
     "lora_xs": lambda out, inner: 3 * 3,
     "svdiff": lambda out, inner: min(out, inner),
     "spectral_r": lambda out, inner: 2 * 3 * 3,
+    "milora": lambda out, inner: 3 * (out + inner),
+    "milora_scaled": lambda out, inner: 3 * (out + inner),
 }
 
 # how far from the pretrained model a method begins; the others do so to the bit
@@ -188,6 +204,19 @@ def test_spectral_r_keeps_every_singular_value_whatever_it_learned():
     assert np.abs(np.abs(after.U[:, :3].T @ before.U[:, :3]) - np.eye(3)).max() > 0.1
 
 
+@pytest.mark.parametrize("case", ["milora", "milora_scaled"])
+def test_milora_begins_at_balanced_factors_of_the_minor_part(case):
+    model, layer = adapted(case, (11, 7), spread=0.0)
+    U, sigma, V = triplets(layer.base_layer.weight)
+    A, B = layer.milora_A["default"], layer.milora_B["default"]
+    scaling = SCALINGS[CASES[case][0].lora_alpha]
+    minor = U[:, -3:] @ torch.diag(sigma[-3:]) @ V[-3:]
+    torch.testing.assert_close(scaling * B @ A, minor, rtol=1e-10, atol=1e-10)
+    spread = torch.diag(sigma[-3:] / scaling)
+    torch.testing.assert_close(A @ A.T, spread, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(B.T @ B, spread, rtol=1e-10, atol=1e-10)
+
+
 def test_lora_xs_starts_with_normal_entries_of_deviation_1e_5():
     model = get_peft_model(OneLayer(300, 200), LoRAXSConfig(**TARGET, r=200))
     R = model.base_model.model.linear.lora_xs_R["default"].detach()
@@ -210,6 +239,7 @@ def test_as_many_numbers_train_as_the_paper_says_and_no_others(case, shape):
         (SVFTConfig, {"off_diagonals": -1}, "0 or more, not -1"),
         (SVFTConfig, {"off_diagonals": 1.5}, "0 or more, not 1.5"),
         (SVFTConfig, {"off_diagonals": 8}, "below 7, the singular values"),
+        (MiLoRAConfig, {"lora_alpha": 0}, "above 0, not 0"),
         (LoRAXSConfig, {"r": 0}, "at least 1, not 0"),
         (LoRAXSConfig, {"r": 8}, "rank 8 does not fit linear"),
     ],

@@ -22,6 +22,7 @@ from tests.helpers.project import ROOT
 from wsa.adapters.factors import FactorCache
 from wsa.errors import InputError
 from wsa.tuners.lora_xs import LoRAXSConfig
+from wsa.tuners.milora import MiLoRAConfig
 from wsa.tuners.spectral_r import SpectralRConfig
 from wsa.tuners.svdiff import SVDiffConfig
 from wsa.tuners.svft import SVFTConfig
@@ -31,6 +32,7 @@ CONFIGS = {
     "lora_xs": lambda **other: LoRAXSConfig(r=4, **other),
     "svdiff": SVDiffConfig,
     "spectral_r": lambda **other: SpectralRConfig(r=4, **other),
+    "milora": lambda **other: MiLoRAConfig(r=4, **other),
 }
 each = pytest.mark.parametrize("case", CONFIGS)
 
