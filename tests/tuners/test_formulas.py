@@ -14,6 +14,7 @@ from wsa.tuners.milora import MiLoRAConfig
 from wsa.tuners.spectral_r import SpectralRConfig
 from wsa.tuners.svdiff import SVDiffConfig
 from wsa.tuners.svft import SVFTConfig
+from wsa.tuners.vectorfit import VectorFitConfig
 
 TARGET = {"target_modules": ["linear"]}
 SHAPES = [(11, 7), (7, 11), (8, 8)]  # out, in
@@ -84,6 +85,13 @@ def milora(W, b, t, config):
     return principal + SCALINGS[config.lora_alpha] * t["milora_B"] @ t["milora_A"], b
 
 
+def vectorfit(W, b, t, config):
+    """U (Σ + ΔΣ) Vᵀ and b + Δb."""
+    U, sigma, V = triplets(W)
+    weight = U @ torch.diag(sigma + t["vectorfit_sigma"]) @ V
+    return weight, None if b is None else b + t["vectorfit_bias"]
+
+
 CASES = {
     "svft": (SVFTConfig(**TARGET), svft),
     "svft_banded": (SVFTConfig(**TARGET, off_diagonals=2), svft),
@@ -92,6 +100,7 @@ CASES = {
     "spectral_r": (SpectralRConfig(**TARGET, r=3), spectral_r),
     "milora": (MiLoRAConfig(**TARGET, r=3), milora),
     "milora_scaled": (MiLoRAConfig(**TARGET, r=3, lora_alpha=6), milora),
+    "vectorfit": (VectorFitConfig(**TARGET), vectorfit),
 }
 
 # numbers that train in a module, by the papers' formulas; n = min(out, in)
@@ -103,6 +112,7 @@ COUNTS = {
     "spectral_r": lambda out, inner: 2 * 3 * 3,
     "milora": lambda out, inner: 3 * (out + inner),
     "milora_scaled": lambda out, inner: 3 * (out + inner),
+    "vectorfit": lambda out, inner: min(out, inner) + out,
 }
 
 # how far from the pretrained model a method begins; the others do so to the bit

@@ -272,7 +272,7 @@ class Tuning(Strict):
 # --- methods -------------------------------------------------------------------------------------
 
 # PEFT types of wsa/tuners/ that start from all singular triplets of a weight
-_WHOLE_SPECTRUM = frozenset({"LORA_XS", "MILORA", "SPECTRAL_R", "SVDIFF", "SVFT"})
+_WHOLE_SPECTRUM = frozenset({"LORA_XS", "MILORA", "SPECTRAL_R", "SVDIFF", "SVFT", "VECTORFIT"})
 
 _End = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
 Range = Annotated[tuple[_End, _End], Field(strict=False)]  # a list in YAML
