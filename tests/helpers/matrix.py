@@ -226,6 +226,13 @@ def _rows() -> Iterator[Row]:
         "LORA",
     )
     yield row("Spectral-Adapter-A", "arXiv:2405.13952", "SPECTRAL", {"r": 4}, r=8)
+    yield row("Spectral-Adapter-R", "arXiv:2405.13952", "SPECTRAL_R", {"r": 4}, r=16)
+    yield row("MiLoRA", "arXiv:2406.09044", "MILORA", {"r": 4}, r=8)
+    yield row("SVDiff", "arXiv:2303.11305", "SVDIFF")
+    yield row("SVFT", "arXiv:2405.19597", "SVFT")
+    yield row("SVFT, banded", "arXiv:2405.19597", "SVFT", off_diagonals=2)
+    yield row("LoRA-XS", "arXiv:2405.17604", "LORA_XS", {"r": 4}, r=16)
+    yield row("VectorFit without freezing", "arXiv:2503.19530", "VECTORFIT")
     yield row("WSA as proposed", "", "WSA", {"r": 4}, r=16, gate="singular_value", l1=1e-3)
     yield row("WSA by direction", "", "WSA", {"r": 4}, r=16, gate="direction", l1=5e-4)
     yield row(

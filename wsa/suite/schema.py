@@ -277,6 +277,9 @@ class Tuning(Strict):
 
 # --- methods -------------------------------------------------------------------------------------
 
+# PEFT types of wsa/tuners/ that start from all singular triplets of a weight
+_WHOLE_SPECTRUM = frozenset({"LORA_XS", "MILORA", "SPECTRAL_R", "SVDIFF", "SVFT", "VECTORFIT"})
+
 _End = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
 Range = Annotated[tuple[_End, _End], Field(strict=False)]  # a list in YAML
 MOST_TUNED = 3  # the rate, and two more
@@ -438,9 +441,11 @@ class Method(Strict):
 
     @property
     def directions(self) -> str | None:
-        """Which singular directions of a weight the method needs: "leading" or "spread"; None: it
-        needs none.
+        """Which singular directions of a weight the method needs: "leading" or, from the whole
+        spectrum, "spread"; None: it needs none.
         """
+        if (self.adapter or {}).get("peft_type") in _WHOLE_SPECTRUM:
+            return "spread"
         directions = self.adapter.get("directions", "leading") if self.spectral else None
         return None if directions == "random" else directions
 
