@@ -171,6 +171,25 @@ def _rows() -> Iterator[Row]:
         r=24, activation="relu", init_std=0.02, target_modules=LAYER_ENDS,
     )  # fmt: skip
     yield row(
+        "LoReFT", "arXiv:2404.03592", "LOREFT", {}, False,
+        r=1, positions="f3", dropout=0.1, target_modules=LAYER_ENDS,
+    )  # fmt: skip
+    yield no(
+        "LoReFT of linear modules",
+        "LOREFT",
+        "edits the hidden states that a layer's last norm gives",
+        "target_modules",
+        positions="f3",
+    )
+    yield no(
+        "LoReFT at the last tokens",
+        "LOREFT",
+        "a module does not see where a sentence ends",
+        "positions",
+        positions="f3+l3",
+        target_modules=LAYER_ENDS,
+    )
+    yield row(
         "Prompt tuning", "arXiv:2104.08691", "PROMPT_TUNING", {}, False, num_virtual_tokens=20
     )
     yield row("P-tuning", "arXiv:2103.10385", "P_TUNING", {}, False, num_virtual_tokens=20)
