@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 COMPUTED = "this start is computed from data before training, which the benchmark does not do"
+LAYER_ENDS = r".*\.\d+\.output\.LayerNorm"  # the norm at the end of every layer
 ONE_TASK = "wants the number of a task with every sentence, and a suite has one task"
 PAGE = Path(__file__).parents[2] / "docs/methods.md"
 
@@ -178,6 +179,33 @@ def _rows() -> Iterator[Row]:
         "BITFIT",
         "trains the biases that a model has, which no PEFT type does",
         "{peft_type: BEFT}: a bias of its own for every target module",
+    )
+    yield row(
+        "Houlsby adapters", "arXiv:1902.00751", "BOTTLENECK_ADAPTER", {"r": 4}, False,
+        r=64, train_norms=True, target_modules=["output.dense"],
+    )  # fmt: skip
+    yield row(
+        "Pfeiffer adapters", "arXiv:2005.00247", "BOTTLENECK_ADAPTER", {"r": 4}, False,
+        r=24, activation="relu", init_std=0.02, target_modules=LAYER_ENDS,
+    )  # fmt: skip
+    yield row(
+        "LoReFT", "arXiv:2404.03592", "LOREFT", {}, False,
+        r=1, positions="f3", dropout=0.1, target_modules=LAYER_ENDS,
+    )  # fmt: skip
+    yield no(
+        "LoReFT of linear modules",
+        "LOREFT",
+        "edits the hidden states that a layer's last norm gives",
+        "target_modules",
+        positions="f3",
+    )
+    yield no(
+        "LoReFT at the last tokens",
+        "LOREFT",
+        "a module does not see where a sentence ends",
+        "positions",
+        positions="f3+l3",
+        target_modules=LAYER_ENDS,
     )
     yield row(
         "Prompt tuning", "arXiv:2104.08691", "PROMPT_TUNING", {}, False, num_virtual_tokens=20
