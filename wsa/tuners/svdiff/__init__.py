@@ -1,13 +1,13 @@
 """SVDiff: every singular value of a weight is shifted, and none falls below zero.
 
-Han et al. 2023, "SVDiff: Compact Parameter Space for Diffusion Fine-Tuning", arXiv:2303.11305,
-section 3: W' = U diag(ReLU(σ + δ)) Vᵀ with W = U diag(σ) Vᵀ, δ trained from zero. Here
+Han et al. 2023, "SVDiff: Compact Parameter Space for Diffusion Fine-Tuning", arXiv:2303.11305:
+W' = U diag(ReLU(σ + δ)) Vᵀ with W = U diag(σ) Vᵀ, δ trained from zero. Here
 
     ΔW = U diag(ReLU(σ + δ) − σ) Vᵀ,
 
-the same, and the pretrained model to the bit at δ = 0. The paper also shifts weights with one
-dimension, such as a norm's, with another learning rate, and convolutions as matrices; this tuner is
-for linear modules.
+the same, and the pretrained model to the bit at δ = 0. The paper is about convolutions, turned into
+matrices; this tuner is for linear modules. Public code (github.com/mkshing/svdiff-pytorch, which is
+not the authors') also shifts weights with one dimension, such as a norm's, at a rate of their own.
 """
 
 from __future__ import annotations
