@@ -51,7 +51,7 @@ CHOOSES = {
 }
 SORA = {
     "title": "SoRA",
-    "adapter": {"peft_type": "SORA", "r": 4, "soft_threshold": 0.05},
+    "adapter": {"peft_type": "SORA", "r": 4, "soft_threshold": 0.05, "gate_learning_rate": 0.1},
     "learning_rate": 5.0e-3,
 }
 CUT = {

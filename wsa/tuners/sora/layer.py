@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from peft.tuners._buffer_dict import BufferDict
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsa.tuners.sora.config import SoraConfig
+
+_BETAS, _EPS = (0.9, 0.999), 1e-8  # torch's AdamW
 
 
 class SoraLinear(nn.Module, BaseTunerLayer):
@@ -31,6 +34,11 @@ class SoraLinear(nn.Module, BaseTunerLayer):
         self.sora_A, self.sora_B = nn.ParameterDict(), nn.ParameterDict()
         self.sora_gate = nn.ParameterDict()
         self.scaling: dict[str, float] = {}
+        self.sora_exp_avg = BufferDict(persistent=True)
+        self.sora_exp_avg_sq = BufferDict(persistent=True)
+        self.sora_steps = BufferDict(persistent=True)
+        # adapter → its gate as the last training pass had it, before the optimiser's step
+        self.gate_before: dict[str, Tensor] = {}
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
         self._active_adapter = adapter_name
@@ -47,6 +55,10 @@ class SoraLinear(nn.Module, BaseTunerLayer):
         self.sora_B[adapter_name] = nn.Parameter(torch.zeros(out, r, **new))
         self.sora_gate[adapter_name] = nn.Parameter(torch.randn(r, **new))
         self.scaling[adapter_name] = config.lora_alpha / r
+        if config.gate_learning_rate is not None:
+            self.sora_exp_avg[adapter_name] = torch.zeros(r, **new)
+            self.sora_exp_avg_sq[adapter_name] = torch.zeros(r, **new)
+            self.sora_steps[adapter_name] = torch.zeros((), **new)
         self.set_adapter(self.active_adapters)
 
     def forward(
@@ -59,10 +71,38 @@ class SoraLinear(nn.Module, BaseTunerLayer):
             return y
         for name in self.active_adapters:
             if name in self.sora_gate:
+                if self.training and name in self.sora_steps:
+                    self.gate_before[name] = self.sora_gate[name].detach().clone()
                 A, B, gate = self.sora_A[name], self.sora_B[name], self.sora_gate[name]
                 inner = F.linear(self._cast_input_dtype(x, A.dtype), A)
                 y = y + F.linear(inner * (self.scaling[name] * gate), B).to(y.dtype)
         return y
+
+    @torch.no_grad()
+    def step_gate(self, adapter_name: str, learning_rate: float) -> None:
+        """AdamW without weight decay on a gate, in place of what the optimizer did to it.
+
+        Nothing happens where no training pass has come by since the last step.
+
+        Raises:
+            ValueError: if the gate has no gradient.
+        """
+        gate = self.sora_gate[adapter_name]
+        before = self.gate_before.pop(adapter_name, None)
+        if before is None:
+            return
+        if gate.grad is None:
+            raise ValueError(
+                "a gate has no gradient: update_and_allocate belongs between loss.backward() and "
+                "clearing the gradients, at every step"
+            )
+        mean, square = self.sora_exp_avg[adapter_name], self.sora_exp_avg_sq[adapter_name]
+        steps = self.sora_steps[adapter_name].add_(1)
+        mean.lerp_(gate.grad, 1 - _BETAS[0])
+        square.lerp_(gate.grad.square(), 1 - _BETAS[1])
+        unbiased = mean / (1 - _BETAS[0] ** steps)
+        size = (square / (1 - _BETAS[1] ** steps)).sqrt() + _EPS
+        gate.copy_(before - learning_rate * unbiased / size)
 
     def get_delta_weight(self, adapter_name: str) -> Float[Tensor, "out in"]:
         """The change of the base layer's weight, (α/r) B diag(g) A."""

@@ -64,28 +64,44 @@ class SoraModel(BaseTuner):
     def update_and_allocate(self, global_step: int) -> None:
         """The proximal step on every gate that trains; belongs after each optimizer step.
 
+        Gates with a rate of their own take their step first: there it belongs before gradients are
+        cleared, as AdaLoRA's does.
+
         Args:
-            global_step: as AdaLoRA's hook has it; the step is the same at all times.
+            global_step: how many steps were done before this one.
+
+        Raises:
+            ValueError: where gates have a rate of their own, if they have no gradient, or the
+                number of steps is not known.
         """
         self._told, self._first_gates = True, None
-        for _, adapter, gate in self._gates():
-            if gate.requires_grad:
-                gate.copy_(F.softshrink(gate, self.peft_config[adapter].soft_threshold))
+        for layer, adapter, gate in self._gates():
+            config = self.peft_config[adapter]
+            if not gate.requires_grad:
+                continue
+            if config.gate_learning_rate is not None:
+                if config.total_steps is None:
+                    raise ValueError("total_steps: the gates' rate falls to 0 over how many steps?")
+                left = max(0.0, 1 - global_step / config.total_steps)
+                layer.step_gate(adapter, config.gate_learning_rate * left)
+            gate.copy_(F.softshrink(gate, config.soft_threshold))
 
     def effective_rank(self) -> dict[str, int]:
         """How many directions of every adapted module are left: those whose gate is not 0."""
         ranks: dict[str, int] = {}
-        for module, _, gate in self._gates():
-            ranks[module] = ranks.get(module, 0) + int(gate.count_nonzero())
+        names = {layer: name for name, layer in self.model.named_modules()}
+        for layer, _, gate in self._gates():
+            name = names[layer]
+            ranks[name] = ranks.get(name, 0) + int(gate.count_nonzero())
         return ranks
 
-    def _gates(self) -> Iterator[tuple[str, str, nn.Parameter]]:
-        """(module's name, adapter's name, gate) of every active adapter."""
-        for name, layer in self.model.named_modules():
+    def _gates(self) -> Iterator[tuple[SoraLinear, str, nn.Parameter]]:
+        """(module, adapter's name, gate) of every active adapter."""
+        for layer in self.model.modules():
             if isinstance(layer, SoraLinear):
                 for adapter in layer.active_adapters:
                     if adapter in layer.sora_gate:
-                        yield name, adapter, layer.sora_gate[adapter]
+                        yield layer, adapter, layer.sora_gate[adapter]
 
     def _warn_if_not_told(self, model: nn.Module, args: tuple) -> None:
         """A forward pre-hook: say so where gates have moved and no proximal step was taken."""
