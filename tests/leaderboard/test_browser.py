@@ -16,6 +16,7 @@ from tests.leaderboard.accessibility import graves
 from tests.leaderboard.conftest import HOSTILE
 from wsa.layout import Layout
 from wsa.leaderboard import render
+from wsa.leaderboard.compact import compact
 from wsa.records.evidence import Claims
 from wsa.records.record import read_record, write_record
 from wsa.records.run import Result
@@ -263,6 +264,27 @@ def test_sorting_works_from_the_keyboard(opened):
     button.send_keys(Keys.ENTER)
     head = page.find_element("css selector", "th[data-column=accuracy]")
     assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_a_compact_page_is_the_page_itself(browser, tmp_path):
+    """Elements, attributes and shown text: a browser reads both alike."""
+    page = (
+        "<!doctype html>\n<title>a</title>\n<body>\n<table>\n<caption>b</caption>\n<thead>\n"
+        "<tr><td></td><th>c</th></tr>\n</thead>\n<tbody>\n<tr>\n<th>d</th>\n<td>e f</td>\n"
+        '</tr>\n<tr data-of="x\ny"><th>g</th><td><a>h</a>\n<a>i</a></td></tr>\n</tbody>\n'
+        "</table>\n<p>j\nk <b>l</b>\n<i>m</i>\n</p>\n<pre>n\n  o\n</pre>\n</body>\n"
+    )
+    script = """const said = (a) => a.name + a.value;
+      const tree = (one) => [one.tagName, [...one.attributes].map(said), one.innerText,
+        [...one.children].map(tree)];
+      return tree(document.body);"""
+    found = []
+    for name, text in (("wide", page), ("compact", compact(page))):
+        (tmp_path / f"{name}.html").write_text(text, encoding="utf-8")
+        browser.get((tmp_path / f"{name}.html").as_uri())
+        found.append(browser.execute_script(script))
+    assert found[0] == found[1]
+    assert len(compact(page)) < 0.8 * len(page)
 
 
 @pytest.mark.slow

@@ -277,7 +277,7 @@ def test_other_thresholds_are_drawn_with_their_numbers(site):
         figure = re.search(rf'<figure id="threshold-{name}">.*?</figure>', source, re.DOTALL)[0]
         assert "Seed 1, the first, alone, on 120 validation sentences" in figure
         assert "τ = 0.05" in figure and "nothing is chosen by this" in figure
-        cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", figure.split("<tbody>")[1])
+        cells = re.findall(r"<t[dh][^>]*>([^<]*)", figure.split("<tbody>")[1])
         scale = 100 if name == "accuracy" else 1
         expected = [(f"{row[0]:g}", f"{scale * row[column]:.2f}") for row in SWEPT]
         assert list(zip(cells[::2], cells[1::2], strict=True)) == expected

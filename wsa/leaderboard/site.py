@@ -15,6 +15,7 @@ from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import formats, measures
 from wsa.leaderboard.changes import changes
+from wsa.leaderboard.compact import compact
 from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.headline import asked, leading
 from wsa.leaderboard.numbers import write_results
@@ -141,7 +142,7 @@ class _Site:
         """The text of a page from which `root` leads up to the site."""
         card = self.cards.get(here, "")
         found = self.templates.get_template(template)
-        return found.render(root=root, here=here, card=card, **context)
+        return compact(found.render(root=root, here=here, card=card, **context))
 
     def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
         """Fill `template` and write it to `path`, inside a folder that is not yet in its place."""
