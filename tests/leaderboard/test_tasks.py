@@ -134,7 +134,7 @@ def test_the_largest_errors_of_numbers(numbers):
     assert [row[0] for row in rows[:5]] == [f"sentence {i}" for i in worst[:5]]
     assert rows[0][1] == f"{table['label'][worst[0]]:.3f}"
     assert rows[0][3] == f"{error[worst[0]]:+.3f}".replace("-", "−")
-    assert '<figure id="said-against-is">' in numbers.source("runs/wsa/seed-1.html")
+    assert '<figure id="said-against-is-1">' in numbers.source("runs/wsa/seed-1.html")
     assert "confusion" not in numbers.source("runs/wsa/seed-1.html").lower()
 
 
