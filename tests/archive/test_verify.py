@@ -194,7 +194,7 @@ def test_records_say_how_exactly_they_repeat(finished):
         place = record["provenance"]["environments"][stage]
         assert place["determinism"] == {"level": "bitwise", "raised_by": None}
         assert place["threads"] == 1 and place["blas"]
-    page = (finished / "site/tiny/runs/lora/seed-0.html").read_text(encoding="utf-8")
+    page = (finished / "site/tiny/methods/lora.html").read_text(encoding="utf-8")
     assert "to the bit" in page and place["blas"] in page
     lower = Determinism(level="statistical", raised_by="deterministic kernels")
     assert repeats(lower) == "in distribution only; better with deterministic kernels"
