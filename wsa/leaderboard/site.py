@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -211,8 +212,10 @@ class _Site:
         for one in record.tables:
             path = folder / "tables" / f"{one.table.table}.html"
             self.page(path, "literature_table.html", "../../", here, one=one)
-        (folder / "record.csv").write_text(record.as_csv(), encoding="utf-8")
-        (folder / "record.json").write_text(record.as_json(), encoding="utf-8")
+        files = {"record.csv": record.as_csv(), "record.json": record.as_json()}
+        with zipfile.ZipFile(folder / "record.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED, compresslevel=9)
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
         name, layout, pictures = view.suite.name, view.results.layout, suite_pictures(view)
