@@ -70,8 +70,10 @@ def test_another_suite_runs_at_the_values_found_and_has_no_trials_of_its_own(pro
     assert f"learning_rate {values['learning_rate']:g}" in page
     # a lost choice is made again from the trials that are there
     (project / "results/tiny/tuning/lora.json").unlink()
+    (project / "site/index.html").unlink()
     dry = snakemake(project, "-n", "--config", "suites=other")
     assert re.search(r"^tune +1$", dry, re.M) and ("tiny_tuning", "lora.1") not in trained(dry)
+    snakemake(project, "--config", "suites=other")
     snakemake(project)
 
 

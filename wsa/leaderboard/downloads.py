@@ -81,7 +81,8 @@ def _other_records(view: SuiteView) -> list[Path]:
     """What is no download of its own."""
     layout, name = view.results.layout, view.suite.name
     made = layout.claims_json, layout.comparisons_csv, layout.literature_json
-    tunings = [layout.tuning(name, method) for method in view.results.tunings]
+    tuned_in = view.suite.tuned_in
+    tunings = [layout.tuning(tuned_in, method) for method in view.results.tunings]
     return [*tunings, *(path for one in made if (path := one(name)).is_file())]
 
 
