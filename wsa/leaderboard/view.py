@@ -116,6 +116,7 @@ class SuiteView:
         self._made: dict[Hashable, Any] = {}
         self.measured = results.measured
         self.claims_apply = results.claims_apply
+        self.asks_hypothesis = results.asks_hypothesis
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for all the suite's pages."""
