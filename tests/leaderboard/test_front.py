@@ -275,3 +275,17 @@ def test_claims_of_the_project_itself_are_not_called_the_hypothesis_s(tmp_path):
         assert ("asks the same question" in page.read_text(encoding="utf-8")) == expected
         table = (page.parent / "downloads/claims.tex").read_text(encoding="utf-8")
         assert ("for another model" in table) == expected
+
+
+def test_findings_name_methods_by_their_titles(tmp_path):
+    layout = layout_in(tmp_path)
+    suite = make_suite("low", claims=[ORDER])
+    make_results(layout, suite, {**ACCURACY, "head_only": 90.0})
+    aggregate(suite, layout)
+    render([suite], layout)
+    source = layout.suite_page("low").read_text(encoding="utf-8")
+    warnings = re.search(r'id="?findings"?>(.*?)<h2', source, re.DOTALL)[1]
+    titles = {name: method.title for name, method in suite.methods.items()}
+    assert f"{titles['wsa']} (pruned) with 80.00" in warnings
+    assert f"better than {titles['head_only']} (90.00" in warnings
+    assert f"<strong>{titles['wsa']} (pruned)" in warnings
