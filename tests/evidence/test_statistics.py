@@ -8,11 +8,13 @@ from wsa.evidence.statistics import (
     CONTRADICTED,
     SUPPORTED,
     UNDECIDED,
+    TwoWay,
     difference,
-    equivalence_p,
     holm,
     judge_order,
     judge_region,
+    one_way,
+    proportion_interval,
     t_interval,
     two_way,
 )
@@ -75,11 +77,16 @@ def test_p_value_and_interval_are_those_of_the_mixture_of_two_t_distributions():
     assert integrate.quad(density, -half, half)[0] == pytest.approx(0.95, abs=1e-8)
 
 
-def test_two_seeds_get_the_widest_interval():
+def test_two_seeds_get_the_widest_interval_and_decide_nothing():
     rng = np.random.default_rng(6)
     found = difference(_table(rng, 2, 200, 0.0), _table(rng, 2, 200, 0.0))
     low, high = map(float, found.interval())
     assert (high - low) / 2 == pytest.approx(stats.t.isf(0.025, 1) * float(found.variance) ** 0.5)
+    values = np.array([50.0, 50.1])
+    assert int(judge_region(one_way(values), 93.0, 94.0)) == UNDECIDED
+    assert int(judge_region(one_way(values), 0.0, 94.0)) == UNDECIDED
+    apart = difference(np.ones((2, 200), bool), _table(rng, 2, 200) & False)
+    assert apart.mean == 1 and apart.p_value() == 1
 
 
 def test_identical_methods_and_hardly_differing_methods_are_never_decided():
@@ -87,9 +94,70 @@ def test_identical_methods_and_hardly_differing_methods_are_never_decided():
     assert difference(right, right).p_value() == 1
     other = right.copy()
     other[:, :9] = False  # the same nine sentences lost with every seed
+    other[0, 0] = True  # but one, with one of them
     assert difference(right, other).p_value() == 1
     other[:, :10] = False
+    other[0, 0] = True
     assert difference(right, other).p_value() < 0.01
+
+
+def test_seeds_that_are_tied_decide_nothing():
+    """However far away; whereas seeds tie in their mean only by chance."""
+    right = np.ones((5, 872), dtype=bool)
+    other = right.copy()
+    other[:, :100] = False  # the same hundred sentences lost with every seed
+    found = difference(right, other)
+    assert found.tied and found.p_value() == 1 and found.equivalence_p(0.5) == (1, 1)
+    own = two_way(other.astype(int)).on_these_sentences()
+    assert int(judge_region(own, 0.1, 0.2)) == UNDECIDED
+    for seed in range(5):
+        other[seed, 100 + seed] = False  # each another one more: 771 right in every run
+    own = two_way(other.astype(int)).on_these_sentences()
+    assert not own.tied and int(judge_region(own, 0.1, 0.2)) == CONTRADICTED
+    # the five that differ vary as 5 × 0.2 × 0.8 sentences do, in one seed of five
+    assert own.by_seed == pytest.approx(5 * 0.2 * 0.8 / 872**2 / 4, rel=2e-3)
+
+
+def test_a_mean_of_whole_numbers_is_not_known_beyond_its_grid():
+    """An interval is no narrower than one answer of all K N makes it; nor one of other steps."""
+    right = np.ones((4, 50), dtype=int)
+    found = two_way(right)
+    assert found.variance == pytest.approx(1 / 200**2)
+    assert two_way(right.astype(float)).variance == 0
+    ranks = one_way(np.full(3, 6.5), step=1 / 24)
+    low, high = map(float, ranks.interval())
+    assert (high - low) / 2 == pytest.approx(stats.t.isf(0.025, 2) / 72)
+    far = one_way(np.array([6.0, 6.5, 7.0]), step=1 / 24)
+    assert far.by_seed == pytest.approx(np.var([6.0, 6.5, 7.0], ddof=1) / 3)
+
+
+@pytest.mark.parametrize(("right", "seeds"), [(50, 2), (50, 5), (0, 3)])
+def test_all_right_or_all_wrong_is_known_as_well_as_the_sentences_allow(right, seeds):
+    """Clopper and Pearson, as scipy has them: the seeds add nothing."""
+    values = np.zeros((seeds, 50), int)
+    values[:, :right] = 1
+    expected = stats.binomtest(right, 50).proportion_ci(method="exact")
+    found = proportion_interval(two_way(values))
+    assert np.array(found).tolist() == pytest.approx([expected.low, expected.high])
+
+
+def test_a_proportion_s_interval_is_that_of_as_many_answers_as_are_as_uncertain():
+    rng = np.random.default_rng(12)
+    for seeds, accuracy in ((3, 0.98), (5, 0.6), (2, 0.9)):
+        values = ((rng.random(200) < accuracy) ^ (rng.random((seeds, 200)) < 0.02)).astype(int)
+        spread = two_way(values)
+        p, (low, high) = float(spread.mean), map(float, spread.interval())
+        answers = min(p * (1 - p) * (2 * stats.norm.isf(0.025) / (high - low)) ** 2, seeds * 200)
+        found = np.array(proportion_interval(spread))
+        # by the F distribution, as the method is usually written
+        x, n = answers * p, answers
+        f_low = stats.f.ppf(0.025, 2 * x, 2 * (n - x + 1))
+        f_high = stats.f.ppf(0.975, 2 * (x + 1), 2 * (n - x))
+        expected = [
+            x * f_low / (n - x + 1 + x * f_low), (x + 1) * f_high / (n - x + (x + 1) * f_high)
+        ]  # fmt: skip
+        assert found.tolist() == pytest.approx(expected)
+        assert 0 < found[0] < p < found[1] < 1
 
 
 def test_holm_by_hand():
@@ -114,37 +182,41 @@ def test_regions_agree_with_scipy(values):
         stats.ttest_1samp(values, low, alternative="greater").pvalue,
         stats.ttest_1samp(values, high, alternative="less").pvalue,
     )
-    assert float(equivalence_p(values, low, high)) == pytest.approx(p)
+    assert float(one_way(values).region_p(low, high)[0]) == pytest.approx(p)
     if p <= 0.05:
         expected = SUPPORTED
     else:
         expected = CONTRADICTED if interval.high < low or interval.low > high else UNDECIDED
-    assert int(judge_region(values, low, high)) == expected
+    assert int(judge_region(one_way(values), low, high)) == expected
 
 
 def test_a_constant_is_judged_without_division_by_zero():
-    assert int(judge_region(np.zeros(3), 6.0, 7.0)) == CONTRADICTED
-    assert int(judge_region(np.full(3, 6.5), 6.0, 7.0)) == SUPPORTED
-    assert int(judge_region(np.full(3, 6.0), 6.0, 7.0)) == SUPPORTED
+    """A count that is fixed has no chance, and no step."""
+    assert int(judge_region(one_way(np.zeros(3)), 6.0, 7.0)) == CONTRADICTED
+    assert int(judge_region(one_way(np.full(3, 6.5)), 6.0, 7.0)) == SUPPORTED
+    assert int(judge_region(one_way(np.full(3, 6.0)), 6.0, 7.0)) == SUPPORTED
+    assert int(judge_region(one_way(np.full(3, 6.01), step=0.1), 6.0, 7.0)) == UNDECIDED
+
+
+def _measured(mean, by_seed, by_sentence, seeds) -> TwoWay:
+    """A difference on 872 sentences, of which 90 differ."""
+    return TwoWay(
+        mean=mean, by_seed=by_seed, by_sentence=by_sentence, seeds=seeds, sentences=872,
+        nonzero_sentences=np.full(mean.shape, 90), tied=np.zeros(mean.shape, bool),
+    )  # fmt: skip
 
 
 def test_planned_seeds_decide_about_as_often_as_promised():
     """Draw the planned number of seeds from the measured variances: about 80 % get decided."""
     rng = np.random.default_rng(8)
     size, by_sentence, by_seed = 0.012, 8e-6, 6e-5  # variance of the mean: by_seed / K
-    measured = two_way(rng.normal(size=(3, 50)))
-    measured = type(measured)(
-        np.asarray(size), np.asarray(by_seed / 3), np.asarray(by_sentence), 3, 872, np.asarray(90)
-    )
+    measured = _measured(np.asarray(size), np.asarray(by_seed / 3), np.asarray(by_sentence), 3)
     more, advice = seeds_for_order(measured)
     assert f"{more} more seed" in advice
     seeds = 3 + more
     effects = rng.normal(0, by_seed**0.5, (4000, seeds))
     means = size + effects.mean(1) + rng.normal(0, by_sentence**0.5, 4000)
-    planned = type(measured)(
-        means, effects.var(1, ddof=1) / seeds, np.full(4000, by_sentence), seeds, 872,
-        np.full(4000, 90),
-    )  # fmt: skip
+    planned = _measured(means, effects.var(1, ddof=1) / seeds, np.full(4000, by_sentence), seeds)
     assert 0.7 < (planned.p_value() <= 0.05).mean() < 0.95
 
 
@@ -153,9 +225,10 @@ def test_advice_where_seeds_cannot_help():
     tiny = two_way(rng.normal(0.0001, 1.0, (1, 400)) + rng.normal(0, 0.1, (5, 400)))
     more, advice = seeds_for_order(tiny)
     assert more is None and "sentences are too few" in advice
-    assert seeds_for_region(94.6, 0.3, 3, 94.0, 94.6) == (
+    border = one_way(94.6 + 0.3 * np.array([-1.0, 0.0, 1.0]))
+    assert seeds_for_region(border, 94.0, 94.6) == (
         None, "More than 50 seeds would be needed to decide it."
     )  # fmt: skip
-    more, _ = seeds_for_region(94.3, 0.3, 3, 94.0, 94.6)
-    spread = np.random.default_rng(1).normal(94.3, 0.3, (4000, 3 + more))
-    assert 0.6 < (judge_region(spread, 94.0, 94.6) == SUPPORTED).mean() < 0.95
+    more, _ = seeds_for_region(one_way(94.3 + 0.3 * np.array([-1.0, 0.0, 1.0])), 94.0, 94.6)
+    spread = one_way(np.random.default_rng(1).normal(94.3, 0.3, (4000, 3 + more)))
+    assert 0.6 < (judge_region(spread, 94.0, 94.6) == SUPPORTED).mean() < 0.97

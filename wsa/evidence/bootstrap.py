@@ -122,6 +122,7 @@ def two_way_of_draws(
         seeds=seeds,
         sentences=sentences,
         nonzero_sentences=nonzero_sentences,
+        tied=(np.ptp(values, -1) == 0) & (np.ptp(draws, -2) == 0).all(-1),
     )
 
 

@@ -18,7 +18,7 @@ import importlib.metadata
 import importlib.resources
 import itertools
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,9 @@ from wsa.evidence.statistics import (
     decide_equivalence,
     difference,
     judge_region,
+    one_way,
     stacked,
+    two_way,
 )
 from wsa.evidence.worlds import MetricKind
 from wsa.files import write_json_rows
@@ -229,12 +231,13 @@ def _judge_worlds(
                 decide_equivalence([difference(a, b), difference(b, c)], margins).codes
             )
         if offsets:
-            measured = 100 * these.right([kind.accuracy])[0].mean(-1)
-            truth = 100 * these.accuracy_on_these(kind.accuracy)[:, None]
+            right = these.right([kind.accuracy])[0].astype(np.int8)
+            own = two_way(right).on_these_sentences().times(100)
+            off = own.mean - 100 * these.accuracy_on_these(kind.accuracy)
         for offset in offsets:
             # as seen from the claim: it says 0, and the accuracy lies `offset` above it
-            off = measured - truth + offset
-            values[offset].append(judge_region(off, -VALUE_MARGIN, VALUE_MARGIN))
+            seen = replace(own, mean=off + offset)
+            values[offset].append(judge_region(seen, -VALUE_MARGIN, VALUE_MARGIN))
     return [
         *(
             _order_row(kind, seeds, points, np.concatenate(codes), bootstrap)
@@ -370,7 +373,7 @@ def _rank_row(seeds: int, rank: float, worlds: int, rng: np.random.Generator) ->
     of_seeds = rank + 0.3 * rng.standard_normal((worlds, seeds, 1))
     share = np.clip(of_seeds * of_modules / of_modules.mean() / initial, 0, 1)
     effective = rng.binomial(initial, share).mean(-1)
-    codes = judge_region(effective, RANK_LOW, RANK_HIGH)
+    codes = judge_region(one_way(effective, step=1 / modules), RANK_LOW, RANK_HIGH)
     true = RANK_LOW <= rank <= RANK_HIGH
     return _region_row("effective_rank", "36 modules of rank 16", seeds, rank, true, codes)
 

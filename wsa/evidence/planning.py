@@ -49,43 +49,31 @@ def _needed(alpha: float) -> float:
     return (stats.norm.isf(alpha / 2) + stats.norm.isf(1 - POWER)) ** 2
 
 
-def seeds_for_equivalence(measured: TwoWay, margin: float, alpha: float = ALPHA) -> Plan:
-    """For a mean difference being within ±margin or beyond, if it and its variance are as measured.
+def seeds_for_region(measured: TwoWay, low: float, high: float, alpha: float = ALPHA) -> Plan:
+    """For a mean being in or out of [low, high], if it and its variance are as measured.
 
     Args:
-        measured: the difference so far.
-        margin: in its unit.
+        measured: the mean so far.
+        low: in its unit, as `high`.
         alpha: the level it must pass: smaller where several claims are judged together.
     """
-    size = abs(float(measured.mean))
-    within, room = size <= margin, abs(margin - size)
-    tail = 2 * alpha if within else alpha  # outside the interval that decides
+    mean = float(measured.mean)
+    inside, room = low <= mean <= high, min(abs(mean - low), abs(high - mean))
+    tail = 2 * alpha if inside else alpha  # outside the interval that decides
     for seeds in range(measured.seeds + 1, MOST_SEEDS + 1):
         planned = _with_seeds(measured, seeds)
         spread = math.sqrt(planned.variance)
         half = float(planned.interval(1 - tail)[1] - planned.mean)  # the interval's, either way
         power = stats.norm.cdf((room - half) / spread)
-        if within:  # both borders must be passed
-            power -= stats.norm.sf((margin + size - half) / spread)
+        if inside:  # both borders must be passed
+            power -= stats.norm.sf((high - low - room - half) / spread)
         if power >= POWER:
             return _more(seeds - measured.seeds)
-    missed = (1 - POWER) / 2 if within else 1 - POWER
+    missed = (1 - POWER) / 2 if inside else 1 - POWER
     needed = (stats.norm.isf(tail / 2) + stats.norm.isf(missed)) ** 2
-    if measured.by_sentence * needed < room**2:
+    if measured.by_sentence * needed <= room**2:
         return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
     return _too_few(measured, "margin", _sentences(measured, room, needed))
-
-
-def seeds_for_region(mean: float, std: float, seeds: int, low: float, high: float) -> Plan:
-    """For a mean over seeds being in or out of [low, high], if mean and `std` are as measured."""
-    inside = low <= mean <= high
-    room = min(abs(mean - low), abs(high - mean))
-    tail = ALPHA if inside else ALPHA / 2
-    for planned in range(seeds + 1, MOST_SEEDS + 1):
-        crossing = stats.t.isf(tail, planned - 1) + stats.norm.isf(1 - POWER)
-        if crossing * std / math.sqrt(planned) < room:
-            return _more(planned - seeds)
-    return None, f"More than {MOST_SEEDS} seeds would be needed to decide it."
 
 
 def _with_seeds(measured: TwoWay, seeds: int) -> TwoWay:

@@ -33,6 +33,10 @@ class Interval(Record):
         """That of `about` minus the number."""
         return Interval(low=about - self.high, high=about - self.low)
 
+    def within(self, low: float, high: float) -> Interval:
+        """The part of it between `low` and `high`."""
+        return Interval(low=max(self.low, low), high=min(self.high, high))
+
 
 class Estimate(Record):
     """One metric of one method in one state, on one split."""

@@ -1,5 +1,7 @@
 """Are two methods alike within a margin? Against scipy's tests and against intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,7 +9,7 @@ from tests.evidence.conftest import HYPOTHESIS, judged_in
 from tests.helpers.results import make_results, make_suite
 from wsa.evidence.aggregate import aggregate
 from wsa.evidence.calibration import published
-from wsa.evidence.planning import seeds_for_equivalence
+from wsa.evidence.planning import seeds_for_region
 from wsa.evidence.statistics import (
     CONTRADICTED,
     SUPPORTED,
@@ -107,6 +109,10 @@ def test_without_runs_and_with_one_seed(layout):
     make_results(layout, suite, {"lora": 94, "spectral_a": 94}, [2])
     judged = judged_in(aggregate(suite, layout), "lora-spectral_a", "unpruned")
     assert judged.verdict == "undecided" and "other seeds" in judged.sentence
+    make_results(layout, suite, {"lora": 94, "spectral_a": 94}, [1])
+    judged = judged_in(aggregate(suite, layout), "lora-spectral_a", "unpruned")
+    assert judged.verdict == "undecided" and "Two seeds say too little" in judged.sentence
+    assert judged.advice == "At least 3 seeds are needed, better 5."
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.2, 2.5])
@@ -117,9 +123,9 @@ def test_the_plan_s_seeds_decide_in_about_four_of_five(mean):
     measured = TwoWay(
         mean=np.asarray(mean), by_seed=np.asarray(of_seed**2 / 3),
         by_sentence=np.asarray(of_sentence**2 / sentences), seeds=3, sentences=sentences,
-        nonzero_sentences=np.asarray(sentences),
+        nonzero_sentences=np.asarray(sentences), tied=np.asarray(False),
     )  # fmt: skip
-    more, advice = seeds_for_equivalence(measured, margin)
+    more, advice = seeds_for_region(measured, -margin, margin)
     assert more and f"About {more} more" in advice
     decided = 0
     for _ in range(300):
@@ -131,10 +137,8 @@ def test_the_plan_s_seeds_decide_in_about_four_of_five(mean):
 
 def test_the_plan_says_when_sentences_are_too_few():
     measured = spread_of([0.1, 0.3, -0.1], 50)
-    small = TwoWay(
-        measured.mean, measured.by_seed, np.asarray(1.0), 3, 50, np.asarray(50)
-    )  # fmt: skip
-    more, advice = seeds_for_equivalence(small, 0.5)
+    small = replace(measured, by_sentence=np.asarray(1.0))
+    more, advice = seeds_for_region(small, -0.5, 0.5)
     assert more is None and "50 sentences are too few" in advice and "About" in advice
 
 

@@ -38,6 +38,7 @@ class IntervalClaim(BaseClaim):
         from wsa.evidence.judgements import called, not_measured, too_few
         from wsa.evidence.reach import unreachable
         from wsa.evidence.regions import TEST, judge_mean
+        from wsa.evidence.statistics import one_way
 
         ranks = {
             seed: result.rank
@@ -55,11 +56,16 @@ class IntervalClaim(BaseClaim):
         name = called(runs, self.method)
         if not ranks:
             return (not_measured(f"There are no runs of {name} with gates.", **fields),)
+        effective = np.array([rank.effective_mean for rank in ranks.values()])
+        initial = max(rank.initial for rank in ranks.values())
+        modules = max(len(rank.effective_by_layer) for rank in ranks.values())
         judgement = judge_mean(
             f"The mean effective rank of {name}",
-            np.array([rank.effective_mean for rank in ranks.values()]),
+            effective,
+            one_way(effective, step=1 / modules) if len(ranks) > 1 else None,
             self.low,
             self.high,
+            limits=(0, initial),
             notes=too_few(runs, ranks, self.method) + _way(runs, self.method, ranks.values()),
             **fields,
         )

@@ -44,7 +44,7 @@ class ValueClaim(BaseClaim):
     def _judge_in(self, runs: Runs, wanted: str) -> Judgement:
         """Is the metric, a number of these very sentences, about the claimed one?"""
         from wsa.evidence.judgements import called, not_measured, too_few, unit_word
-        from wsa.evidence.regions import TEST, judge_mean, zero_spread
+        from wsa.evidence.regions import TEST, judge_mean
 
         metric = runs.task.headline
         unit = (self.method, runs.state_of(self.method, wanted))
@@ -61,15 +61,18 @@ class ValueClaim(BaseClaim):
         }
         if not seeds:
             return not_measured(f"There are no runs of {name}.", **fields)
-        values = runs.headline.values(unit, seeds)
+        several = len(seeds) > 1
+        spread = runs.headline.spread(unit, seeds).on_these_sentences() if several else None
         return judge_mean(
             f"The {metric.title} of {name}",
-            values,
+            runs.headline.values(unit, seeds),
+            spread and spread.times(metric.scale),
             self.expected - self.margin,
             self.expected + self.margin,
             after=after,
             digits=metric.places,
+            limits=runs.headline.limits,
             sentences=runs.predictions.sentences,
-            notes=too_few(runs, seeds, self.method) + zero_spread(values),
+            notes=too_few(runs, seeds, self.method),
             **fields,
         )
