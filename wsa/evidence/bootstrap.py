@@ -118,6 +118,7 @@ def two_way_of_draws(
     return TwoWay(
         mean=mean,
         by_seed=np.maximum(values.var(-1, ddof=1) / seeds, rest),
+        rest=rest,
         by_sentence=np.maximum(together - rest, 0),
         seeds=seeds,
         sentences=sentences,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from wsa.evidence.runs import Runs
-from wsa.evidence.statistics import CONTRADICTED, FEWEST_SEEDS, SUPPORTED
+from wsa.evidence.statistics import CONTRADICTED, FEWEST_SEEDS, LOOKS, SUPPORTED
 from wsa.records.evidence import Judgement, VerdictWord
 from wsa.records.predictions import STATE_WORDS
 from wsa.task import Metric
 
 NOTHING = "—"
 TOO_FEW = {1: "One {0} says nothing about other {0}s", 2: "Two {0}s say too little about others"}
+AGAIN = f"; valid if judged again at {', '.join(map(str, LOOKS[:-1]))} and {LOOKS[-1]} seeds"
 MORE = f"At least {FEWEST_SEEDS} seeds are needed, better 5."
 
 _WORDS: dict[int, VerdictWord] = {SUPPORTED: "supported", CONTRADICTED: "contradicted"}

@@ -101,7 +101,7 @@ class Measure:
         """Of the mean over seeds, two at least: for other seeds on these sentences, and for other
         seeds and other sentences. Both lie where the metric can lie.
         """
-        spread = self.spread(unit, seeds)
+        spread = self.spread(unit, seeds).once()
         right_or_wrong = self.metric.per_sentence and self._scores(unit, seeds).dtype == bool
         on_others = proportion_interval(spread) if right_or_wrong else spread.interval()
         on_these = spread.on_these_sentences().interval()

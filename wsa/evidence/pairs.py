@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsa.evidence.comparisons import find_pair
-from wsa.evidence.judgements import number, too_few
+from wsa.evidence.judgements import AGAIN, number, too_few
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Runs
 from wsa.evidence.statistics import FEWEST_SEEDS, Decisions, TwoWay
@@ -73,7 +73,7 @@ def stated(runs: Runs, pair: Pair, claimed: str, test: str, family: int) -> dict
         "state": pair.state,
         "claimed": claimed,
         "unit": runs.task.headline.difference_unit,
-        "test": test + (f"; Holm over {family} comparisons" if family > 1 else ""),
+        "test": test + AGAIN + (f"; Holm over {family} comparisons" if family > 1 else ""),
         "seeds": len(pair.seeds),
         "runs": runs.paths(pair.first[0], pair.seeds) + runs.paths(pair.second[0], pair.seeds),
     }

@@ -35,7 +35,7 @@ class IntervalClaim(BaseClaim):
         """Is the mean effective rank, over modules and seeds, in the claimed interval?"""
         import numpy as np
 
-        from wsa.evidence.judgements import called, not_measured, too_few
+        from wsa.evidence.judgements import AGAIN, called, not_measured, too_few
         from wsa.evidence.reach import unreachable
         from wsa.evidence.regions import TEST, judge_mean
         from wsa.evidence.statistics import one_way
@@ -49,7 +49,7 @@ class IntervalClaim(BaseClaim):
             "state": None,
             "claimed": f"{self.low:g} to {self.high:g}",
             "unit": "directions",
-            "test": TEST.format("seeds"),
+            "test": TEST.format("seeds") + AGAIN,
             "seeds": len(ranks),
             "runs": runs.paths(self.method, ranks),
         }

@@ -55,7 +55,7 @@ class RatioClaim(BaseClaim):
     def _judge_parameters(self, runs: Runs, fields: dict[str, Any]) -> Judgement:
         import numpy as np
 
-        from wsa.evidence.judgements import called, not_measured, too_few
+        from wsa.evidence.judgements import AGAIN, called, not_measured, too_few
         from wsa.evidence.regions import TEST, judge_mean
         from wsa.evidence.statistics import one_way
 
@@ -65,7 +65,7 @@ class RatioClaim(BaseClaim):
             if {(self.method, seed), (self.reference, seed)} <= runs.results.keys()
         ]
         fields |= {
-            "test": TEST.format("seeds"),
+            "test": TEST.format("seeds") + AGAIN,
             "seeds": len(seeds),
             "runs": runs.paths(self.method, seeds) + runs.paths(self.reference, seeds),
         }
@@ -135,7 +135,7 @@ class RatioClaim(BaseClaim):
         judgement = judge_mean(
             f"The time of {called(runs, self.method)}, merged, divided by that of {other_name},",
             ratios,
-            one_way(ratios) if len(ratios) > 1 else None,
+            one_way(ratios).once() if len(ratios) > 1 else None,
             self.low,
             self.high,
             digits=3,

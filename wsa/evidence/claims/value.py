@@ -43,7 +43,7 @@ class ValueClaim(BaseClaim):
 
     def _judge_in(self, runs: Runs, wanted: str) -> Judgement:
         """Is the metric, a number of these very sentences, about the claimed one?"""
-        from wsa.evidence.judgements import called, not_measured, too_few, unit_word
+        from wsa.evidence.judgements import AGAIN, called, not_measured, too_few, unit_word
         from wsa.evidence.regions import TEST, judge_mean
 
         metric = runs.task.headline
@@ -55,7 +55,7 @@ class ValueClaim(BaseClaim):
             "state": wanted,
             "claimed": f"{self.expected:g} ± {self.margin:g}{after}",
             "unit": unit_word(metric),
-            "test": TEST.format("seeds, on these sentences"),
+            "test": TEST.format("seeds, on these sentences") + AGAIN,
             "seeds": len(seeds),
             "runs": runs.paths(self.method, seeds),
         }
