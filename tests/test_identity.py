@@ -150,6 +150,20 @@ def test_a_tuner_counts_for_the_runs_of_its_own_type_alone(package):
     assert identity.own_tuners(["LORA", "MINE"]) == ["MINE"]
 
 
+def test_what_tuners_share_counts_for_each_of_them_and_for_nothing_else(package):
+    for name in ("mine", "other"):
+        (package / f"tuners/{name}").mkdir()
+        changed(package, f"tuners/{name}/model.py")
+    identity = load_identity(package / "identity.py")
+    types = [("MINE",), ("OTHER",), ("LORA", "MINE")]
+    before = [identity.code_hash("train", kinds) for kinds in types]
+    assert not changed(package, "tuners/shared/more.py")
+    after = load_identity(package / "identity.py")
+    assert all(after.code_hash("train", k) != b for k, b in zip(types, before, strict=True))
+    assert after.code_hash("train", ("LORA",)) == code_hash("train")
+    assert after.own_tuners(["SHARED"]) == []  # no PEFT type
+
+
 def test_a_moved_and_a_removed_module_count(package):
     (package / "learning/predict.py").rename(package / "learning/predicting.py")
     moved = hashes(package)

@@ -217,13 +217,15 @@ def _publish(args: argparse.Namespace, layout: Layout) -> None:
 
 
 def _verify(args: argparse.Namespace, layout: Layout) -> int:
-    from wsa.archive.verify import damages, rerun, sample_runs
+    from wsa.archive.verify import damages, left_out, rerun, sample_runs
 
     suite, faults = _suite(args, layout), 0
     if args.hashes:
         for damage in damages(suite, layout):
             print(damage)
             faults += 1
+        if unchecked := left_out(suite, layout):
+            print(unchecked)
         print(f"{faults} damaged" if faults else "every file is what its record says")
     else:
         runs = sample_runs(suite, layout, None if args.all else args.sample)

@@ -2,8 +2,9 @@
 
 A stage's identity is that of the folders and files in `DECIDES`, by their tokens: comments,
 docstrings and line breaks do not count, and every version of Python gives the same hash. A tuner of
-`tuners/` counts for the runs of its own PEFT type alone. What lies elsewhere (messages, sources,
-claims, pages, estimates) can change without a run being made again.
+`tuners/` counts for the runs of its own PEFT type alone, and what tuners share, `tuners/shared/`,
+for those of every such type. What lies elsewhere (messages, sources, claims, pages, estimates) can
+change without a run being made again.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ DECIDES = {
     "site": ("evidence", "leaderboard", "literature", "records", "submissions", "task.py"),
 }
 
+_SHARED = "tuners/shared"
+
 _LAYOUT = (tokenize.ENCODING, tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER)
 _SPACE = {tokenize.NEWLINE: "\n", tokenize.INDENT: "<indent>", tokenize.DEDENT: "<dedent>"}
 # f-strings: one token before Python 3.12, several since; t-strings since 3.14
@@ -57,7 +60,10 @@ def code_hash(stage: str, peft_types: tuple[str, ...] = ()) -> str:
         peft_types: of the methods that it works on; those of `tuners/` have code of their own.
     """
     digest = hashlib.sha256()
-    for name in sorted({*_files(DECIDES[stage]), *_files(map(_folder, own_tuners(peft_types)))}):
+    tuners = [_folder(name) for name in own_tuners(peft_types)]
+    if tuners:
+        tuners.append(_SHARED)
+    for name in sorted({*_files(DECIDES[stage]), *_files(tuners)}):
         tokens = token_hash((_ROOT / name).read_text(encoding="utf-8"))
         digest.update(f"{name}\0{tokens}\0".encode())
     return digest.hexdigest()
@@ -65,7 +71,8 @@ def code_hash(stage: str, peft_types: tuple[str, ...] = ()) -> str:
 
 def own_tuners(peft_types: Iterable[str]) -> list[str]:
     """Those of these PEFT types whose code is a folder of `tuners/`."""
-    return [name for name in peft_types if (_ROOT / _folder(name)).is_dir()]
+    folders = {name: _folder(name) for name in peft_types}
+    return [name for name, path in folders.items() if path != _SHARED and (_ROOT / path).is_dir()]
 
 
 def _folder(peft_type: str) -> str:

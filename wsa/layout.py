@@ -258,8 +258,8 @@ class Layout:
 
     @property
     def site_json(self) -> Path:
-        """Every number of the site (`records.site.SiteResults`)."""
-        return self.site / "results.json"
+        """Every number of the site (`records.site.SiteResults`), compressed."""
+        return self.site / "results.json.gz"
 
     @property
     def site_schema(self) -> Path:
@@ -294,3 +294,15 @@ class Layout:
     def downloads(self, suite: str) -> Path:
         """Copies of the tables and records that the pages of a suite show."""
         return self.suite_page(suite).parent / "downloads"
+
+    def said(self, suite: str) -> Path:
+        """What every run of a suite says of every sentence (`wsa.leaderboard.said`)."""
+        return self.suite_page(suite).parent / "sentences.js"
+
+    def sentences(self, data: str, name: str) -> Path:
+        """Sentences of a data set, for the pages of all suites whose runs were evaluated on them.
+
+        Args:
+            name: of just these sentences (`wsa.leaderboard.said.Said.name`).
+        """
+        return self.site / "sentences" / f"{data}_{name}.js"

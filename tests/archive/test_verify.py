@@ -8,6 +8,7 @@ import shutil
 import pytest
 from tests.helpers.project import edit_yaml, make_project, wsa
 from wsa.archive import verify
+from wsa.archive.publish import publish
 from wsa.cli import main
 from wsa.errors import InputError
 from wsa.leaderboard.formats import repeats
@@ -144,6 +145,31 @@ def test_every_edited_file_is_named(command, layout, capsys, name, message):
     assert f"{path}: {message}" in printed and "1 damaged" in printed
 
 
+def test_a_published_copy_lacks_weights_and_is_sound(project, suite, layout, capsys):
+    """What it does not have is said, and what it has is checked."""
+    publish(suite, layout, project / "published", allow_dirty=True)
+    roots = [f"--{f}={project / f}" for f in ("config", "resources", "site")]
+
+    def verified() -> tuple[int, str]:
+        code = main([*roots, f"--results={project / 'published'}", "verify", "tiny", "--hashes"])
+        return code, capsys.readouterr().out
+
+    code, printed = verified()
+    assert code == 0 and "of 8 runs the weights" in printed and "were not published" in printed
+    assert "damaged" not in printed and "every file is what its record says" in printed
+    run = project / "published/tiny/runs/lora/seed-1"
+    table = read_predictions(run / "predictions.parquet")
+    table.loc[0, "logit_1"] += 1
+    write_predictions(run / "predictions.parquet", table)
+    code, printed = verified()
+    assert code == 1 and f"{run / 'predictions.parquet'}: is not what its record says" in printed
+    # weights of a single run say that this is no published copy: those of the others are missing
+    shutil.copytree(layout.run("tiny", "wsa", 0).trained, run.parents[1] / "wsa/seed-0/trained")
+    code, printed = verified()
+    assert code == 1 and "training.json: there is no such record" in printed
+    assert "were not published" not in printed
+
+
 def test_a_file_that_no_record_names(command, layout, capsys):
     (layout.run("tiny", "lora", 0).trained / ".snakemake_timestamp").touch()
     path = layout.run("tiny", "lora", 0).folder / "notes.txt"
@@ -194,7 +220,7 @@ def test_records_say_how_exactly_they_repeat(finished):
         place = record["provenance"]["environments"][stage]
         assert place["determinism"] == {"level": "bitwise", "raised_by": None}
         assert place["threads"] == 1 and place["blas"]
-    page = (finished / "site/tiny/runs/lora/seed-0.html").read_text(encoding="utf-8")
+    page = (finished / "site/tiny/methods/lora.html").read_text(encoding="utf-8")
     assert "to the bit" in page and place["blas"] in page
     lower = Determinism(level="statistical", raised_by="deterministic kernels")
     assert repeats(lower) == "in distribution only; better with deterministic kernels"

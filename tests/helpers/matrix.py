@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 COMPUTED = "this start is computed from data before training, which the benchmark does not do"
+LAYER_ENDS = r".*\.\d+\.output\.LayerNorm"  # the norm at the end of every layer
 ONE_TASK = "wants the number of a task with every sentence, and a suite has one task"
 PAGE = Path(__file__).parents[2] / "docs/methods.md"
 
@@ -106,6 +107,24 @@ def _rows() -> Iterator[Row]:
         "its schedule is for another number of steps than the 12 of its training",
         "total_step: 12", total_step=9,
     )  # fmt: skip
+    yield no(
+        "ElaLoRA",
+        "ELALORA",
+        "is not built: its authors' code makes a new AdamW at each change of ranks, which loses "
+        "all weights' moments and keeps the first rate to the end, and every method here has one "
+        "AdamW under the suite's schedule; what arXiv:2504.00254 wants of moments and rate was not "
+        "found",
+        "{peft_type: ADALORA} or {peft_type: SORA} adapt ranks",
+    )
+    yield no(
+        "ARD-LoRA",
+        "ARD-LORA",
+        "is not built: of arXiv:2506.18267 its abstract was read, and no code of its authors was "
+        "found; open are how a learned factor becomes a whole rank and how the loss reaches it "
+        "through that, the factors' start, bounds and rate, over what total variation is taken, "
+        "and the weights of both penalties",
+        "{peft_type: ADALORA} or {peft_type: SORA} adapt ranks",
+    )
     yield row("AdaMSS", "", "ADAMSS", {"r": 4, "num_subspaces": 2})
     yield no(
         "AdaMSS with allocation",
@@ -162,6 +181,33 @@ def _rows() -> Iterator[Row]:
         "{peft_type: BEFT}: a bias of its own for every target module",
     )
     yield row(
+        "Houlsby adapters", "arXiv:1902.00751", "BOTTLENECK_ADAPTER", {"r": 4}, False,
+        r=64, train_norms=True, target_modules=["output.dense"],
+    )  # fmt: skip
+    yield row(
+        "Pfeiffer adapters", "arXiv:2005.00247", "BOTTLENECK_ADAPTER", {"r": 4}, False,
+        r=24, activation="relu", init_std=0.02, target_modules=LAYER_ENDS,
+    )  # fmt: skip
+    yield row(
+        "LoReFT", "arXiv:2404.03592", "LOREFT", {}, False,
+        r=1, positions="f3", dropout=0.1, target_modules=LAYER_ENDS,
+    )  # fmt: skip
+    yield no(
+        "LoReFT of linear modules",
+        "LOREFT",
+        "edits the hidden states that a layer's last norm gives",
+        "target_modules",
+        positions="f3",
+    )
+    yield no(
+        "LoReFT at the last tokens",
+        "LOREFT",
+        "a module does not see where a sentence ends",
+        "positions",
+        positions="f3+l3",
+        target_modules=LAYER_ENDS,
+    )
+    yield row(
         "Prompt tuning", "arXiv:2104.08691", "PROMPT_TUNING", {}, False, num_virtual_tokens=20
     )
     yield row("P-tuning", "arXiv:2103.10385", "P_TUNING", {}, False, num_virtual_tokens=20)
@@ -208,8 +254,19 @@ def _rows() -> Iterator[Row]:
         "LORA",
     )
     yield row("Spectral-Adapter-A", "arXiv:2405.13952", "SPECTRAL", {"r": 4}, r=8)
+    yield row("Spectral-Adapter-R", "arXiv:2405.13952", "SPECTRAL_R", {"r": 4}, r=16)
+    yield row("MiLoRA", "arXiv:2406.09044", "MILORA", {"r": 4}, r=8)
+    yield row("SVDiff", "arXiv:2303.11305", "SVDIFF")
+    yield row("SVFT", "arXiv:2405.19597", "SVFT")
+    yield row("SVFT, banded", "arXiv:2405.19597", "SVFT", off_diagonals=2)
+    yield row("LoRA-XS", "arXiv:2405.17604", "LORA_XS", {"r": 4}, r=16)
+    yield row("VectorFit without freezing", "arXiv:2503.19530", "VECTORFIT")
     yield row("WSA as proposed", "", "WSA", {"r": 4}, r=16, gate="singular_value", l1=1e-3)
     yield row("WSA by direction", "", "WSA", {"r": 4}, r=16, gate="direction", l1=5e-4)
+    yield row(
+        "SoRA", "arXiv:2311.11696", "SORA", {"r": 4, "soft_threshold": 0.05},
+        r=16, lora_alpha=32, soft_threshold=7e-3,
+    )  # fmt: skip
 
 
 ROWS = tuple(_rows())

@@ -20,7 +20,7 @@ from wsa.suite.load import load_suites
 
 MEASURED, ASKED = "minilm-l6_movie-snippets", "deberta-v3-base_sst2"
 PAGES = ("index.html", f"{MEASURED}/index.html", f"{ASKED}/index.html",
-         f"{MEASURED}/methods/wsa.html", f"{MEASURED}/runs/wsa/seed-1.html",
+         f"{MEASURED}/methods/wsa.html",
          "reading.html", "literature/methods/lora.html")  # fmt: skip
 
 
@@ -106,9 +106,12 @@ def test_no_column_is_hidden_without_a_cue(published, screen, width, scheme):
     assert found or width == 768, "nothing was cut, so nothing was tested"
 
 
-@pytest.mark.parametrize("width", [360, 390])
-def test_a_phone_shows_every_column_of_what_is_looked_at_first(published, screen, width):
-    page = screen(published / "index.html", width)
+@pytest.mark.parametrize("path", ["index.html", f"{MEASURED}/index.html"])
+@pytest.mark.parametrize("width", [360, 390, 768, 1024])
+def test_a_small_screen_shows_every_column_of_what_is_looked_at_first(
+    published, screen, width, path
+):
+    page = screen(published / path, width)
     for table in page.find_elements("css selector", ".claimed, .leaderboard"):
         for cell in table.find_elements("css selector", "tbody tr:first-child > *"):
             if cell.get_attribute("hidden") is None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from tests.leaderboard.tasks import CLASSES, SENTENCES, make
+from tests.leaderboard.waiting import until
 
 
 def percent(score, **options):
@@ -41,16 +42,17 @@ def test_three_classes_on_the_leaderboard_and_beside_it(pairs):
 
 
 def test_three_classes_have_nine_cells_of_confusion(pairs):
-    page, table = pairs.page("runs/wsa/seed-2.html"), pairs.said("wsa", 2, "pruned")
-    head, *rows = page.table("Sentences by what they are")
+    page, table = pairs.page("methods/wsa.html"), pairs.said("wsa", 2, "pruned")
+    head, *rows = page.table("Seed 2: sentences by what they are")
     assert head == ["", *(f"said {name}" for name in CLASSES)]
     shown = [[int(cell) for cell in row[1:]] for row in rows]
     assert shown == confusion_matrix(table["label"], table["said"]).tolist()
 
 
-def test_a_wrong_pair_is_shown_with_both_texts_and_what_was_said(pairs):
-    page, table = pairs.page("runs/wsa/seed-1.html"), pairs.said("wsa", 1, "pruned")
-    head, *rows = page.table("how sure this run was of what it said")
+def test_a_wrong_pair_is_listed_with_both_texts_and_what_was_said(pairs, browser):
+    table = pairs.said("wsa", 1, "pruned")
+    browser.get((pairs.layout.site / "pairs/methods/wsa.html").resolve().as_uri() + "#seed-1")
+    head, *rows = listed(browser, "details[data-run='1']")
     assert head[:3] == ["Sentence", "Is", "Said"] and rows
     for sentence, label, said, *_ in rows:
         i = int(sentence.split(" ")[1])
@@ -59,10 +61,24 @@ def test_a_wrong_pair_is_shown_with_both_texts_and_what_was_said(pairs):
         assert label != said
 
 
+def listed(browser, place: str) -> list[list[str]]:
+    """The cells of the table in `place`, once a script has made it; its heads first."""
+    folded = browser.find_element("css selector", place)
+    browser.execute_script(
+        "if (arguments[0].tagName === 'DETAILS') arguments[0].open = true", folded
+    )
+    until(lambda: browser.find_elements("css selector", f"{place} tbody tr"))
+    return browser.execute_script(
+        """return [...document.querySelectorAll(arguments[0] + ' tr')]
+          .map((row) => [...row.cells].map((cell) => cell.textContent.trim()))""",
+        place,
+    )
+
+
 def test_further_splits_stand_apart_on_a_run_s_page(pairs):
     table = pairs.said("lora", 3, "unpruned", "mismatched")
-    page = pairs.page("runs/lora/seed-3.html")
-    _, row = page.table("another validation split, mismatched")
+    page = pairs.page("methods/lora.html")
+    _, row = page.table("Seed 3 on another validation split, mismatched")
     expected = [f"{score(table['label'], table['said']):.2f}"
                 for score in (percent(accuracy_score), macro_f1)]  # fmt: skip
     assert row == ["as trained", *expected, str(SENTENCES)]
@@ -125,17 +141,36 @@ def test_each_step_of_the_front_is_beyond_noise(numbers):
             last = name
 
 
-def test_the_largest_errors_of_numbers(numbers):
-    page, table = numbers.page("runs/wsa/seed-1.html"), numbers.said("wsa", 1, "pruned")
+def test_the_largest_errors_of_numbers(numbers, browser):
+    table = numbers.said("wsa", 1, "pruned")
     error = (table["said"].astype(float) - table["label"].astype(float)).to_numpy()
     worst = np.argsort(-abs(error), kind="stable")
-    rows = page.table("the furthest off first")[1:]
+    browser.get((numbers.layout.site / "numbers/methods/wsa.html").resolve().as_uri() + "#seed-1")
+    rows = listed(browser, "details[data-run='1']")[1:]
     assert len(rows) == SENTENCES
     assert [row[0] for row in rows[:5]] == [f"sentence {i}" for i in worst[:5]]
     assert rows[0][1] == f"{table['label'][worst[0]]:.3f}"
     assert rows[0][3] == f"{error[worst[0]]:+.3f}".replace("-", "−")
-    assert '<figure id="said-against-is">' in numbers.source("runs/wsa/seed-1.html")
-    assert "confusion" not in numbers.source("runs/wsa/seed-1.html").lower()
+    assert '<figure id="said-against-is-1">' in numbers.source("methods/wsa.html")
+    assert "confusion" not in numbers.source("methods/wsa.html").lower()
+
+
+def test_numbers_that_lie_furthest_apart_are_listed(numbers, browser):
+    states = {"full": "unpruned", "lora": "unpruned", "wsa": "pruned"}
+    runs = {
+        name: [numbers.said(name, seed, state) for seed in numbers.suite.seeds]
+        for name, state in states.items()
+    }
+    said = np.stack([np.mean([t["said"].to_numpy(float) for t in those], axis=0)
+                     for those in runs.values()])  # fmt: skip
+    apart = np.ptp(said, axis=0)
+    browser.get((numbers.layout.site / "numbers/compare.html").resolve().as_uri())
+    head, *rows = listed(browser, "#sentences")
+    places = [int(row[0].split(" ")[1]) for row in rows]
+    assert len(rows) == SENTENCES and np.all(np.diff(apart[places]) < 1e-3)
+    for row, i in zip(rows[:5], places, strict=False):
+        shown = [float(cell.replace("−", "-")) for cell in row[2:]]
+        assert shown == pytest.approx(said[:, i].tolist(), abs=6e-4)
 
 
 def test_numbers_are_compared_by_whose_squared_error_is_smaller(numbers):
@@ -166,14 +201,16 @@ def test_of_many_classes_the_commonest_confusions_are_listed(tmp_path):
     names = tuple(f"intent {i}" for i in range(25))
     made = make(tmp_path, "intents", {"lora": 60.0, "full": 80.0}, labels=names)
     table = made.said("lora", 1, "unpruned")
-    rows = made.page("runs/lora/seed-1.html").table("most often taken for what, of 25 classes")[1:]
+    rows = made.page("methods/lora.html").table("Seed 1: what is most often taken for what")[1:]
     wrong = table[table["label"] != table["said"]].groupby(["label", "said"]).size()
     assert [int(row[2]) for row in rows] == sorted(wrong, reverse=True)[:30]
     for label, said, times in rows:
         assert wrong[names.index(label), names.index(said)] == int(times)
 
 
-def test_of_too_many_sentences_those_that_tell_methods_apart_are_listed(tmp_path, monkeypatch):
+def test_of_too_many_sentences_those_that_tell_methods_apart_are_listed(
+    tmp_path, monkeypatch, browser
+):
     monkeypatch.setattr("wsa.leaderboard.pages.compare.MOST_LINES", 5)
     made = make(tmp_path, "few", {"lora": 60.0, "full": 90.0}, labels=CLASSES)
     tables = {name: [made.said(name, seed, "unpruned") for seed in made.suite.seeds]
@@ -183,6 +220,7 @@ def test_of_too_many_sentences_those_that_tell_methods_apart_are_listed(tmp_path
         for name, those in tables.items()
     }
     apart = set(np.flatnonzero(mostly["full"] != mostly["lora"]))
-    rows = made.page("compare.html").table("Sentences that not every run gets right")[1:]
+    browser.get((made.layout.site / "few/compare.html").resolve().as_uri())
+    rows = listed(browser, "#sentences")[1:]
     assert len(rows) == 5 < len(apart)
     assert {int(row[0].split(" ")[1]) for row in rows} <= apart

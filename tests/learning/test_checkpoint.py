@@ -49,6 +49,11 @@ CHOOSES = {
     "adapter": {"peft_type": "WSA", "r": 4, **SPREAD, "choose": "sensitivity", "target_rank": 2},
     "learning_rate": 5.0e-3,
 }
+SORA = {
+    "title": "SoRA",
+    "adapter": {"peft_type": "SORA", "r": 4, "soft_threshold": 0.05, "gate_learning_rate": 0.1},
+    "learning_rate": 5.0e-3,
+}
 CUT = {
     "title": "Cut by estimated loss",
     "adapter": {"peft_type": "SPECTRAL", "r": 4, **SPREAD},
@@ -64,7 +69,7 @@ LORA_CUT = {
 }
 OTHERS = {
     "adalora": ADALORA, "pvera": PVERA, "monteclora": MONTECLORA, "chooses": CHOOSES, "cut": CUT,
-    "lora_cut": LORA_CUT,
+    "lora_cut": LORA_CUT, "sora": SORA,
 }  # fmt: skip
 
 

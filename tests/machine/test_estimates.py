@@ -291,7 +291,7 @@ def test_without_a_gpu_the_question_is_refused_with_its_hours_and_a_way(gpu, tmp
         choose(tmp_path, suites="deberta-v3-base_sst2")
     message = str(refused.value)
     assert "wants a GPU and there is none" in message and "--config allow_cpu=true" in message
-    assert re.search(r"30 runs: about \d\d+\.\d h one after the other", message)
+    assert re.search(r"45 runs: about \d\d+\.\d h one after the other", message)
     # as `snakemake --config` gives it
     assert "deberta-v3-base_sst2" in choose(
         tmp_path, suites="deberta-v3-base_sst2", allow_cpu="true"

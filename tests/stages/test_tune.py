@@ -10,7 +10,7 @@ import pytest
 from tests.evidence.conftest import edit_record
 from tests.helpers.project import edit_yaml, make_project, prepare
 from tests.helpers.results import make_results
-from tests.helpers.tuned import make_trials, tuned_suite
+from tests.helpers.tuned import make_trials, tuned_raw, tuned_suite
 from wsa.archive.verify import damages
 from wsa.cli import main
 from wsa.errors import InputError
@@ -20,6 +20,7 @@ from wsa.layout import Layout
 from wsa.records.tuning import MethodTuning, read_tuning, tuned
 from wsa.stages.tune import tune
 from wsa.suite.load import load_suite
+from wsa.suite.schema import Suite
 from wsa.suite.tuning import trials_of
 
 BEST = {"lora": [60, 80, 90, 70], "full": [90, 80, 70, 60]}
@@ -125,6 +126,22 @@ def test_a_tuning_that_is_not_what_its_trials_gave_is_damage(made):
     path = layout.tuning("tiny", "lora")
     path.write_text(path.read_text().replace("lora.3", "lora.2"))
     assert "its content has changed" in "".join(damages(suite, layout))
+
+
+def test_a_suite_may_have_the_values_that_another_s_trials_chose(made):
+    suite, layout = made
+    for name in BEST:
+        tune(suite, name, layout)
+    other = Suite.model_validate(tuned_raw(of="tiny") | {"name": "other"})
+    assert other.tuned_in == "tiny" and other.waits_for_trials("lora")
+    assert tuned(other, layout).run_digest("lora") == tuned(suite, layout).run_digest("lora")
+    with pytest.raises(InputError, match="the trials of another") as error:
+        tune(other, "lora", layout)
+    assert "wsa tune tiny lora" in str(error.value)
+    make_results(layout, tuned(other, layout), {"lora": 90, "full": 91, "majority": 51})
+    found = {(f.about, f.severity): f for f in check(read_runs(tuned(other, layout), layout))}
+    assert "the least learning_rate tried" in found["full", "warning"].message
+    assert not [damage for damage in damages(tuned(other, layout), layout) if "tuning" in damage]
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+from itertools import combinations
+
 import pytest
+import yaml
+from tests.helpers.literature import make_literature
 from tests.helpers.matrix import ROWS
-from tests.helpers.project import ROOT
+from tests.helpers.project import ROOT, edit_yaml, make_project, snakemake
+from tests.helpers.results import make_results, make_suite
+from wsa.cli import main
 from wsa.errors import InputError
+from wsa.layout import Layout
 from wsa.suite.load import load_suite
 from wsa.suite.settings import choose_suites, read_settings
 from wsa.suite.tuning import trials_of
@@ -43,6 +53,53 @@ def test_the_workflow_runs_the_families_that_are_asked_for(tmp_path):
     ):
         with pytest.raises(InputError, match=problem):
             choose_suites(read_settings(raw | change), elsewhere=True)
+
+
+@pytest.mark.workflow
+def test_every_stage_of_a_part_is_told_which_part_it_is(tmp_path):
+    """A stage that is not would judge runs of others that an earlier workflow left."""
+    project = make_project(tmp_path, methods=["majority", "head_only", "lora", "wsa"])
+    shutil.copytree(CONFIG / "literature", project / "config/literature")
+    path = project / "config/suites/tiny.yaml"
+    methods = yaml.safe_load(path.read_text())["methods"]
+    for name in ("lora", "wsa"):
+        methods[name]["family"] = name
+    edit_yaml(path, methods=methods)
+    commands = re.findall(
+        r"wsa (inference|thresholds|aggregate|literature) tiny(.*)",
+        snakemake(project, "-n", "-p", "--config", "families=[wsa]"),
+    )
+    assert {stage for stage, _ in commands} >= {"thresholds", "aggregate", "literature"}
+    assert all("--families wsa" in options for _, options in commands)
+
+
+def test_published_orderings_of_a_part_are_those_among_its_methods(tmp_path, monkeypatch):
+    """Also where an earlier workflow left runs of the others."""
+    layout = Layout(config=tmp_path / "config", results=tmp_path / "r", site=tmp_path / "s")
+    make_literature(
+        layout.config,
+        [{"method": "lora", "value": "94.95"},
+         {"method": "full", "value": "95.1", "rank": "", "parameters": "184M"},
+         {"method": "spectral_a", "value": "95.9"}],
+    )  # fmt: skip
+    suite = make_suite()
+    families = {"lora": "lora", "spectral_a": "spectral", "full": "full"}
+    methods = {
+        name: method.model_copy(update={"family": families.get(name, "")})
+        for name, method in suite.methods.items()
+    }
+    suite = suite.model_copy(update={"methods": methods})
+    make_results(layout, suite, {"lora": 93.0, "full": 95.0, "spectral_a": 94.0}, sentences=60)
+    monkeypatch.setattr("wsa.suite.load.load_suite", lambda *named: suite)
+    roots = [f"--{root}={getattr(layout, root)}" for root in ("config", "results")]
+
+    def judged(*options: str) -> set[frozenset[str]]:
+        assert main([*roots, "literature", "tiny", *options]) == 0
+        record = json.loads(layout.literature_json("tiny").read_text())
+        return {frozenset((one["better"], one["worse"])) for one in record["orderings"]}
+
+    assert judged() == {frozenset(pair) for pair in combinations(families, 2)}
+    assert judged("--families", "lora,full") == {frozenset(("lora", "full"))}
 
 
 def test_the_zoo_has_every_row_that_works_each_with_eight_trials():

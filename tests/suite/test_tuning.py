@@ -13,6 +13,7 @@ from wsa.cli import main
 from wsa.errors import InputError
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Suite
+from wsa.suite.settings import Settings, suites_tuned_in
 from wsa.suite.tuning import trials_of, with_values
 
 
@@ -96,6 +97,7 @@ WRONG = [
     ({"tuning": {"trials": 1}}, "tuning.trials", "2"),
     ({"tuning": {"trials": 4, "evaluate_on": "validation"}}, "tuning.evaluate_on", "unknown key"),
     ({"tuning": {"trials": 4, "trails": 4}}, "tuning.trails", "'trials'?"),
+    ({"tuning": {"trials": 4, "of": "tiny"}}, "tuning.of", "should be another suite"),
     ({"tuning": {"trials": 4, "seed": 1}}, "tuning.seed", "the suite's own seeds"),
     ({"tune": {"learning_rate": [1e-2, 1e-4]}}, "tune.learning_rate", "0 < low < high"),
     ({"tune": {"learning_rate": [0, 1e-4]}}, "tune.learning_rate", "0 < low < high"),
@@ -143,6 +145,35 @@ def test_trials_of_a_suite_without_tuning_are_refused():
     with pytest.raises(InputError, match="has no trials") as error:
         load_suite("minilm-l6_movie-snippets_tuning", ROOT / "config")
     assert "tuning: {trials: 8}" in str(error.value)
+
+
+def test_values_of_another_suite_s_trials_need_that_suite_to_have_them(tmp_path):
+    project = make_project(tmp_path, methods=["majority", "lora"])
+    own, other = (project / f"config/suites/{name}.yaml" for name in ("tiny", "other"))
+    ranges = {"lora": {"tune": {"learning_rate": [1e-4, 1e-2]}}}
+    settings = Settings(folders={"config": str(project / "config")})
+
+    def asked(of: str, **changes: object) -> list[Suite]:
+        raw = {"extends": "tiny", "name": "other", "tuning": {"trials": 2, "of": of}} | changes
+        other.write_text(yaml.safe_dump(raw))
+        return suites_tuned_in([load_suite("other", project / "config")], settings)
+
+    with pytest.raises(InputError, match="has no trials of its own") as error:
+        asked("tiny", methods=ranges)
+    assert str(other) in str(error.value) and "tuning.of" in str(error.value)
+    methods = yaml.safe_load(own.read_text())["methods"]
+    methods["lora"] |= ranges["lora"]
+    edit_yaml(own, methods=methods, tuning={"trials": 2})
+    assert [suite.name for suite in asked("tiny")] == ["tiny"]
+    with pytest.raises(InputError, match="are those of another") as error:
+        load_suite("other_tuning", project / "config")
+    assert "tiny_tuning" in str(error.value)
+    wider = {"lora": {"tune": {"learning_rate": [1e-5, 1e-2]}}}
+    with pytest.raises(InputError, match="'lora' is not tuned so in suite 'tiny'") as error:
+        asked("tiny", methods=wider)
+    assert "methods.lora.tune" in str(error.value) and "0.0001" in str(error.value)
+    with pytest.raises(InputError, match="tinny"):
+        asked("tinny")
 
 
 def test_a_method_without_a_rate_is_refused_where_there_is_no_tuning():

@@ -34,7 +34,7 @@ def run_question(project: Path, **protocol: int) -> dict[str, dict]:
         extends="deberta-v3-base_sst2", name="question", **changes,
     )  # fmt: skip
     printed = snakemake(project, "--config", "suites=question", "seeds=1", "allow_cpu=true")
-    assert "question: 6 runs: about" in printed
+    assert "question: 9 runs: about" in printed
     page = (project / "site/question/index.html").read_text()
     assert "94.3" in page and "95.63" not in page  # which is of DeBERTa-v3-base on SST-2 alone
     assert "95.63" in (project / "site/deberta-v3-base_sst2/index.html").read_text()

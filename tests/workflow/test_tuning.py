@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.helpers.project import edit_yaml, make_project, snakemake
+from tests.leaderboard.page import carried
 from wsa.suite.load import load_suite
 
 pytestmark = pytest.mark.workflow
@@ -42,13 +43,38 @@ def trained(output: str) -> set[tuple[str, str]]:
 
 def test_the_page_shows_every_trial_and_a_second_run_has_nothing_to_do(project):
     page = (project / "site/tiny/index.html").read_text()
+    records = carried(project / "site/tiny/downloads/records.js")
     for trial in ("head_only.1", "head_only.2", "lora.1", "lora.2"):
-        assert f'href="trials/{trial}.json"' in page
-        record = json.loads((project / f"site/tiny/trials/{trial}.json").read_text())
+        (key,) = re.findall(rf"data-record=({re.escape(trial)}/\d+) ", page)
+        record = json.loads(records[key])
         assert record["evaluated_on"] == "holdout"
     assert "Accuracy against learning rate" in page
     assert not (project / "site/tiny_tuning").exists()
     assert "Nothing to be done" in snakemake(project)
+
+
+def test_another_suite_runs_at_the_values_found_and_has_no_trials_of_its_own(project):
+    raw = {"extends": "tiny", "name": "other", "seeds": [7], "tuning": {"trials": 2, "of": "tiny"}}
+    (project / "config/suites/other.yaml").write_text(yaml.safe_dump(raw))
+    dry = snakemake(project, "-n", "--config", "suites=other")
+    assert "other: 2 runs: about" in dry and "tiny_tuning" not in dry.split("SNAKEMAKE")[0]
+    assert trained(dry) == {("other", "lora"), ("other", "head_only")}
+    snakemake(project, "--config", "suites=other")
+    record = json.loads((project / "results/other/runs/lora/seed-7/training.json").read_text())
+    chosen = json.loads((project / "results/tiny/tuning/lora.json").read_text())
+    values = {trial["method"]: trial["values"] for trial in chosen["trials"]}[chosen["chosen"]]
+    tiny = json.loads((project / "results/tiny/runs/lora/seed-0/training.json").read_text())
+    assert record["configuration"] == tiny["configuration"]
+    page = (project / "site/other/index.html").read_text()
+    assert "The values are those that suite <code>tiny</code> found" in page
+    assert f"learning_rate {values['learning_rate']:g}" in page
+    # a lost choice is made again from the trials that are there
+    (project / "results/tiny/tuning/lora.json").unlink()
+    (project / "site/index.html").unlink()
+    dry = snakemake(project, "-n", "--config", "suites=other")
+    assert re.search(r"^tune +1$", dry, re.M) and ("tiny_tuning", "lora.1") not in trained(dry)
+    snakemake(project, "--config", "suites=other")
+    snakemake(project)
 
 
 def test_other_ranges_run_other_trials_of_that_method_alone(project):

@@ -15,7 +15,7 @@ from wsa.files import sha256_file, sha256_json
 from wsa.layout import TRIALS, Layout
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
-from wsa.suite.settings import choose_suites, read_settings
+from wsa.suite.settings import choose_suites, read_settings, suites_tuned_in
 from wsa.suite.tuning import trial_names, trials_of
 
 # a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
@@ -39,14 +39,21 @@ def machine_of(suite):
 try:
     SETTINGS = read_settings(config)
     _chosen, _collections, _line = choose_suites(SETTINGS, ELSEWHERE)
-    _trials = [trials_of(suite) for suite in _chosen if suite.tuning]
+    _trials = [
+        trials_of(suite)
+        for suite in _chosen
+        if suite.tuning and suite.tuned_in == suite.name
+    ]
+    _elsewhere = suites_tuned_in(_chosen, SETTINGS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+# what is run: the suites, and the trials that choose their values
+RUN_SUITES = [*_trials, *_chosen]
 if workflow.is_main_process:  # jobs read this file again
     # for messages that say how something is made again
     os.environ[COMMAND] = shlex.join(["snakemake", *sys.argv[1:]])
     print(_line, file=sys.stderr)
-    for _suite in [*_trials, *_chosen]:
+    for _suite in RUN_SUITES:
         print(
             f"{_suite.name}: {summary(_suite, SETTINGS.layout, machine_of(_suite))}",
             file=sys.stderr,
@@ -54,14 +61,21 @@ if workflow.is_main_process:  # jobs read this file again
 
 LAYOUT = SETTINGS.layout
 CHOSEN = {suite.name: suite for suite in _chosen}
-# what is run: those, and the trials of those that are tuned
-SUITES = {suite.name: suite for suite in [*_trials, *_chosen]}
+# and what they may need: the trials of other suites, where their values are chosen
+SUITES = {
+    suite.name: suite
+    for suite in [
+        *_elsewhere,
+        *[trials_of(suite) for suite in _elsewhere],
+        *RUN_SUITES,
+    ]
+}
 COLLECTIONS = {collection.name: collection for collection in _collections}
-MODELS = {suite.model.name: suite.model for suite in _chosen}
-DATA = {suite.data.name: suite.data for suite in _chosen}
+MODELS = {suite.model.name: suite.model for suite in SUITES.values()}
+DATA = {suite.data.name: suite.data for suite in SUITES.values()}
 RESULTS = [
     LAYOUT.run(suite.name, method, seed).result
-    for suite in SUITES.values()
+    for suite in RUN_SUITES
     for method, seed in suite.runs()
 ]
 
@@ -161,7 +175,7 @@ def tuning_of(wildcards):
     """The values chosen for a method, or for every method of a suite; of a suite with tuning."""
     suite = SUITES[wildcards.suite]
     return [
-        LAYOUT.tuning(suite.name, name)
+        LAYOUT.tuning(suite.tuned_in, name)
         for name in suite.tuned_methods()
         if getattr(wildcards, "method", name) == name
     ]

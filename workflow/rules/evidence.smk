@@ -108,7 +108,8 @@ rule literature:
     params:
         wsa=WSA,
         seeds=SEEDS,
+        families=FAMILIES,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
         code=code_hash("literature"),
     shell:
-        "{params.wsa} literature {wildcards.suite} {params.seeds} 2>&1 | tee {log}"
+        "{params.wsa} literature {wildcards.suite} {params.seeds} {params.families} 2>&1 | tee {log}"

@@ -12,6 +12,12 @@ rule site:
         [LAYOUT.tables_json(suite) for suite in CHOSEN],
         [LAYOUT.claims_json(suite) for suite in CHOSEN],
         [LAYOUT.findings_json(suite) for suite in CHOSEN],
+        [
+            LAYOUT.tuning(suite.tuned_in, method)
+            for suite in CHOSEN.values()
+            if suite.tuning
+            for method in suite.tuned_methods()
+        ],
         [LAYOUT.across_json(collection) for collection in COLLECTIONS],
         LITERATURE,
         [LAYOUT.literature_json(suite) for suite in CHOSEN if LITERATURE],

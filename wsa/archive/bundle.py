@@ -63,7 +63,7 @@ def bundle(suite: Suite, layout: Layout, destination: Path | None = None) -> Pat
             "names other seeds than are to be archived", file=layout.suite_file(suite.name),
             key="seeds", value=list(seeds), remedy=f"seeds: {list(suite.seeds)}",
         )  # fmt: skip
-    for damage in damages(suite, layout):
+    for damage in damages(suite, layout, whole=True):
         raise InputError(damage)
     with tempfile.TemporaryDirectory(prefix="wsa-bundle-") as scratch:
         folder = Path(scratch)
@@ -256,7 +256,7 @@ def _check_results(folder: Path) -> Suite:
     for method, seed in suite.runs():
         if not layout.run(suite.name, method, seed).result.exists():
             raise InputError(f"lacks the run of {method} with seed {seed}")
-    for damage in damages(suite, layout):
+    for damage in damages(suite, layout, whole=True):
         raise InputError(damage)
     return suite
 

@@ -43,14 +43,16 @@ def publish(suite: Suite, layout: Layout, destination: Path, *, allow_dirty: boo
         layout.inference_json(suite.name), layout.thresholds_json(suite.name),
         layout.literature_json(suite.name),
     ]  # fmt: skip
-    names += [layout.tuning(suite.name, method) for method in suite.tuned_methods()]
+    own_trials = suite.tuning and suite.tuned_in == suite.name
+    if own_trials:
+        names += [layout.tuning(suite.name, method) for method in suite.tuned_methods()]
     run_files, run_drawings = _runs(suite, layout, allow_dirty)
     _copy(
         layout.suite(suite.name),
         [*names, *run_files, *filter(Path.exists, [*drawn, *run_drawings])],
         destination / suite.name,
     )
-    if suite.tuning:
+    if own_trials:
         trials = trials_of(suite)
         _copy(
             layout.suite(trials.name), _runs(trials, layout, allow_dirty)[0],

@@ -48,19 +48,24 @@ SNAKEMAKES = (".snakemake_timestamp",)  # what snakemake leaves in a folder that
 # --- the files ------------------------------------------------------------------------------------
 
 
-def damages(suite: Suite, layout: Layout) -> Iterator[str]:
+def damages(suite: Suite, layout: Layout, *, whole: bool = False) -> Iterator[str]:
     """Every file of a suite's results that is not what its record says, with what mends it.
 
     So are the files of its model and of its data, where they are there. A run that has not been
-    made is no damage; one of a seed that the suite no longer names is checked like any other. The
-    tables have no record: they are compared with what the runs give.
+    made is no damage; one of a seed that the suite no longer names is checked like any other. Nor
+    is what a published copy leaves out (`left_out`). The tables have no record: they are compared
+    with what the runs give.
+
+    Args:
+        whole: weights have to be there, of a published copy too.
     """
+    published = not whole and left_out(suite, layout) is not None
     for method, seed, files in runs_below(layout.suite(suite.name)):
         if method not in suite.methods or seed is None:
             folder = files.folder
             yield f"{folder}: is no run of this suite's methods\n  what to do: rm -r {folder}"
         elif made(files):
-            yield from _run_damages(suite, (method, seed), files)
+            yield from _run_damages(suite, (method, seed), files, published)
     yield from _tuning_damages(suite, layout)
     for path, kind in (
         (layout.inference_json(suite.name), Inference),
@@ -75,6 +80,25 @@ def damages(suite: Suite, layout: Layout) -> Iterator[str]:
     yield from table_damages(suite, layout)
 
 
+def left_out(suite: Suite, layout: Layout) -> str | None:
+    """What cannot be checked of published results; None where these are not such a copy.
+
+    `publish` copies neither weights nor the records of training and pruning, of no run.
+    """
+    runs = [files for _, _, files in runs_below(layout.suite(suite.name)) if made(files)]
+    if not runs or any(path.exists() for files in runs for path in _unpublished(files)):
+        return None
+    return (
+        f"published results: of {len(runs)} runs the weights and the records of training and "
+        "pruning were not published, and with them the hashes of curves and gates; checked are "
+        "results, predictions and tables"
+    )
+
+
+def _unpublished(files: RunFiles) -> tuple[Path, ...]:
+    return files.training, files.trained, files.pruning, files.pruned
+
+
 def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
     """What `check` finds wrong, if anything."""
     try:
@@ -86,13 +110,13 @@ def _told(check: Callable[..., object], *arguments: object) -> Iterator[str]:
 def _tuning_damages(suite: Suite, layout: Layout) -> Iterator[str]:
     """Tunings that cannot be read, or are not what the trials give where those are here."""
     for method in suite.tuned_methods():
-        if layout.tuning(suite.name, method).exists():
+        if layout.tuning(suite.tuned_in, method).exists():
             yield from _told(_check_tuning, suite, method, layout)
 
 
 def _check_tuning(suite: Suite, method: str, layout: Layout) -> None:
     found = read_tuning(suite, method, layout)
-    path = layout.tuning(suite.name, method)
+    path = layout.tuning(suite.tuned_in, method)
     for trial in found.trials:
         if (layout.results / trial.result).exists():
             result = read_record(layout.results / trial.result, Result)
@@ -115,26 +139,30 @@ def made(files: RunFiles) -> bool:
     return any(path.exists() for path in (files.training, files.pruning, files.result))
 
 
-def _run_damages(suite: Suite, run: Run, files: RunFiles) -> Iterator[str]:
+def _run_damages(suite: Suite, run: Run, files: RunFiles, published: bool) -> Iterator[str]:
     method = suite.method(run[0])
     known = {files.training, files.result, files.predictions}
     try:
-        training = read_record(files.training, Training)
-        hashes = dict(training.files)
-        if method.kind == "full" and files.result.exists() and not files.trained.exists():
-            # as large as the model: the workflow removes them once they are evaluated
-            hashes = {name: value for name, value in hashes.items() if "/" not in name}
-        known |= {files.folder / name for name in hashes}
-        check_files(files.folder, hashes, remake=files.training)
-        stages = {"train": training.code}
-        if method.gated:
-            known.add(files.pruning)
-            pruning = read_record(files.pruning, Pruning)
-            known |= {files.folder / name for name in pruning.files}
-            check_files(files.folder, pruning.files, remake=files.pruning)
-            stages["prune"] = pruning.code
-        result = read_record(files.result, Result)
-        _same_run(result, training, stages, files.result)
+        if published:
+            known |= {files.curve, files.gates}
+            result = read_record(files.result, Result)
+        else:
+            training = read_record(files.training, Training)
+            hashes = dict(training.files)
+            if method.kind == "full" and files.result.exists() and not files.trained.exists():
+                # as large as the model: the workflow removes them once they are evaluated
+                hashes = {name: value for name, value in hashes.items() if "/" not in name}
+            known |= {files.folder / name for name in hashes}
+            check_files(files.folder, hashes, remake=files.training)
+            stages = {"train": training.code}
+            if method.gated:
+                known.add(files.pruning)
+                pruning = read_record(files.pruning, Pruning)
+                known |= {files.folder / name for name in pruning.files}
+                check_files(files.folder, pruning.files, remake=files.pruning)
+                stages["prune"] = pruning.code
+            result = read_record(files.result, Result)
+            _same_run(result, training, stages, files.result)
         check_files(files.folder, result.files, remake=files.result)
         recorded = {files.predictions: result.predictions} | {
             files.further_predictions(name): split.predictions
@@ -255,9 +283,9 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
         clean = Layout(layout.config, layout.resources, Path(folder), layout.site)
         for method in suite.tuned_methods():  # the values that the runs were made with
             read_tuning(suite, method, layout)
-            chosen = clean.tuning(suite.name, method)
+            chosen = clean.tuning(suite.tuned_in, method)
             chosen.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(layout.tuning(suite.name, method), chosen)
+            shutil.copyfile(layout.tuning(suite.tuned_in, method), chosen)
         for run in runs:
             recorded = layout.run(suite.name, *run)
             result = read_record(recorded.result, Result)

@@ -40,9 +40,27 @@ _PEFT = {
         "", "Zhang et al. 2023, AdaLoRA: Adaptive Budget Allocation",
         "https://arxiv.org/abs/2303.10512",
     ),
+    "SORA": About(
+        "A low-rank change with a learned gate on every direction; each step pulls the gates "
+        "towards zero, and those that reach it drop their directions.",
+        "", "Ding et al. 2023, Sparse Low-rank Adaptation of Pre-trained Language Models",
+        "https://arxiv.org/abs/2311.11696",
+    ),
     "SPECTRAL": About(
         "The leading singular vectors of every adapted weight are tuned; how many is fixed.",
         "spectral", *_SPECTRAL,
+    ),
+    "BOTTLENECK_ADAPTER": About(
+        "Small networks with a skip connection stand at the ends of attention or feed-forward "
+        "blocks.", "", "Houlsby et al. 2019, Parameter-Efficient Transfer Learning for NLP; "
+        "Pfeiffer et al. 2021, AdapterFusion (arXiv:2005.00247)",
+        "https://arxiv.org/abs/1902.00751",
+    ),
+    "LOREFT": About(
+        "After the layers, a low-rank part of the first tokens’ hidden states is replaced by a "
+        "learned linear function of them.", "",
+        "Wu et al. 2024, ReFT: Representation Finetuning for Language Models",
+        "https://arxiv.org/abs/2404.03592",
     ),
 }  # fmt: skip
 _DORA = About(

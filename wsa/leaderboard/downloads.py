@@ -1,22 +1,36 @@
-"""The files a reader can take along: the DAG's tables as they are, and a table for a paper."""
+"""The files a reader can take along: tables as they are, tables for a paper, and every record."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import shutil
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 
 from wsa.files import sha256_file, write_text
+from wsa.leaderboard.carrier import carrier
+from wsa.leaderboard.pages.tuning import trial_records
 from wsa.leaderboard.project import project
+from wsa.leaderboard.said import as_csv
 
 if TYPE_CHECKING:
     from wsa.leaderboard.view import SuiteView
 
 
+RECORDS = "records.tar.gz"
+
+
 def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> list[tuple[str, str]]:
-    """Copy the suite's tables into `folder` and write those for papers; (file, words) of each."""
+    """Copy the suite's tables into `folder` and write those for papers; (file, words) of each.
+
+    What is large or of many parts is in one archive, and the records of runs once more in a script
+    (`records.js`: "method/seed" → text), so that a page can show a single one.
+    """
     layout, name = view.results.layout, view.suite.name
     made = []
     for path, words in (
@@ -27,8 +41,6 @@ def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> li
         ("claims.tex", "Claims and verdicts (LaTeX)"),
         ("cite.bib", "To cite these results (BibTeX)"),
         (layout.runs_csv(name), "Every run (CSV)"),
-        (layout.comparisons_csv(name), "Every pair of methods (CSV)"),
-        (layout.claims_json(name), "Claims and verdicts (JSON)"),
         (layout.findings_json(name), "Findings (JSON)"),
         (layout.inference_json(name), "Inference speed (JSON)"),
         (layout.thresholds_json(name), "Other thresholds (JSON)"),
@@ -41,7 +53,53 @@ def write_downloads(view: SuiteView, folder: Path, templates: Environment) -> li
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / path.name)
             made.append((path.name, words))
+    if runs := _run_records(view):
+        folder.mkdir(parents=True, exist_ok=True)
+        named = _named(view, [*runs.values(), *_other_records(view)])
+        files = {name: path.read_bytes() for name, path in named.items()}
+        if found := view.said:
+            files[f"{name}/sentences.csv"] = as_csv(view, found).encode()
+        (folder / RECORDS).write_bytes(_archive(files))
+        texts = {key: path.read_text(encoding="utf-8") for key, path in runs.items()}
+        (folder / "records.js").write_text(carrier(texts), encoding="utf-8")
+        made.append(
+            (
+                RECORDS,
+                "Every record: runs, pairs of methods, claims, sentences (JSON and CSV, tar.gz)",
+            )
+        )
     return made
+
+
+def _run_records(view: SuiteView) -> dict[str, Path]:
+    """The records of the runs and of the trials, by method and seed."""
+    own = {f"{run.method}/{run.seed}": run.files.result for run in view.results.all_runs}
+    return own | trial_records(view)
+
+
+def _other_records(view: SuiteView) -> list[Path]:
+    """What is no download of its own."""
+    layout, name = view.results.layout, view.suite.name
+    made = layout.claims_json, layout.comparisons_csv, layout.literature_json
+    tuned_in = view.suite.tuned_in
+    tunings = [layout.tuning(tuned_in, method) for method in view.results.tunings]
+    return [*tunings, *(path for one in made if (path := one(name)).is_file())]
+
+
+def _named(view: SuiteView, paths: list[Path]) -> dict[str, Path]:
+    """Where each lies below the folder of results."""
+    return {path.relative_to(view.results.layout.results).as_posix(): path for path in paths}
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    """A compressed archive of `files`; equal files give equal bytes."""
+    found = io.BytesIO()
+    with tarfile.open(fileobj=found, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(files[name])
+            archive.addfile(entry, io.BytesIO(files[name]))
+    return gzip.compress(found.getvalue(), compresslevel=9, mtime=0)
 
 
 def _written(name: str, view: SuiteView, templates: Environment) -> str:

@@ -66,6 +66,15 @@ def memory(value: float | None) -> str:
     return f"{value / 1e9:.2f}\u00a0GB" if value >= 1e9 else f"{value / 1e6:.0f}\u00a0MB"
 
 
+def short(value: float | None) -> str:
+    """For a script that sorts and draws: more digits than are shown, and none for nothing.
+
+    >>> short(94.43333333333334), short(1477442.0), short(None)
+    ('94.433333', '1477442', '')
+    """
+    return "" if value is None else str(int(value)) if value == int(value) else f"{value:.8g}"
+
+
 def rate(value: float | None) -> str:
     """A learning rate or another small number, in its shortest form."""
     return DASH if value is None else f"{value:g}".replace("-", "\u2212")
@@ -78,6 +87,19 @@ def date(value: str) -> str:
     except ValueError:
         return value
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def span(start: str, end: str) -> str:
+    """From one time to another, a day that both are of written once.
+
+    >>> span("2026-01-01T10:05:00Z", "2026-01-01T10:07:30Z")
+    '1 January 2026, 10:05 to 10:07 UTC'
+    """
+    first, last = date(start), date(end)
+    day = first.rpartition(", ")[0]
+    if day and last.startswith(f"{day}, "):
+        return f"{first.removesuffix(' UTC')} to {last.removeprefix(f'{day}, ')}"
+    return f"{first} to {last}"
 
 
 _REPEATS = {
@@ -174,5 +196,5 @@ FILTERS = {
     "decimals": decimals, "signed": signed, "count": count, "parameters": parameters,
     "seconds": seconds, "memory": memory, "rate": rate, "date": date, "plain": plain,
     "printable": printable, "isolated": isolated, "latex": latex, "whole": whole,
-    "linked": linked,
+    "linked": linked, "short": short,
 }  # fmt: skip

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -14,19 +15,20 @@ from wsa import evidence
 from wsa.files import atomic_folder, write_text
 from wsa.layout import Layout
 from wsa.leaderboard import formats, measures
+from wsa.leaderboard.carrier import carrier
 from wsa.leaderboard.changes import changes
+from wsa.leaderboard.compact import compact
 from wsa.leaderboard.downloads import write_downloads
 from wsa.leaderboard.headline import asked, leading
 from wsa.leaderboard.numbers import write_results
 from wsa.leaderboard.pages.across import CollectionView, across_context
-from wsa.leaderboard.pages.compare import compare_context
+from wsa.leaderboard.pages.compare import compare_context, pairs_of
 from wsa.leaderboard.pages.explore import explore_context
 from wsa.leaderboard.pages.front import front_context
 from wsa.leaderboard.pages.history import history_context
 from wsa.leaderboard.pages.literature import FILTERS as OF_RECORD
 from wsa.leaderboard.pages.literature import LiteratureView, method_page, record_page
 from wsa.leaderboard.pages.method import method_context
-from wsa.leaderboard.pages.run import run_context
 from wsa.leaderboard.pages.submissions import (
     Table,
     copy_records,
@@ -34,13 +36,13 @@ from wsa.leaderboard.pages.submissions import (
     tables_of,
 )
 from wsa.leaderboard.pages.suite import suite_context
-from wsa.leaderboard.pages.tuning import trial_records
-from wsa.leaderboard.plots import across_pictures, run_pictures, suite_pictures
+from wsa.leaderboard.plots import across_pictures, suite_pictures
 from wsa.leaderboard.plots.hero import hero, hero_image
 from wsa.leaderboard.plots.parts.canvas import SHAPES
 from wsa.leaderboard.plots.parts.pictures import Mark, marks_of
 from wsa.leaderboard.project import project
 from wsa.leaderboard.results import read_suite
+from wsa.leaderboard.said import carried, sentences
 from wsa.leaderboard.view import SuiteView
 from wsa.records.evidence import Calibration
 from wsa.records.record import read_record
@@ -89,8 +91,7 @@ def render(
     tables, unreadable = tables_of(suites, layout)
     site = _Site(views, shown, marks, record, tables)
     with atomic_folder(layout.site / "static") as folder:
-        for file in sorted(STATIC.iterdir()):
-            shutil.copyfile(file, folder / file.name)
+        _write_static(suites, folder)
     for view in views:
         with atomic_folder(layout.suite_page(view.suite.name).parent) as folder:
             site.write_suite(view, folder)
@@ -103,6 +104,27 @@ def render(
     site.write_front(layout)
     write_results(views, project().version, layout.site_json, layout.site_schema)
     site.write_submissions(layout, unreadable)
+
+
+def _write_static(suites: Sequence[Suite], folder: Path) -> None:
+    """Styles and scripts: one file of each for all pages, and scripts that few pages need."""
+    named = json.dumps([[suite.name, suite.title] for suite in suites])
+    printed = f'@page {{ @top-left {{ content: "{SITE_NAME}" }} }}\n'
+    parts = {
+        "site.css": [_static("site.css"), _static("charts.css"), printed],
+        "site.js": [
+            _static("data.js"), f"wsa.suites = {named};\n",
+            *map(_static, ("site.js", "charts.js", "compare.js")),
+        ],
+        "sentences.js": [_static("sentences.js")],
+        "explore.js": [_static("explore.js")],
+    }  # fmt: skip
+    for name, texts in parts.items():
+        (folder / name).write_text("".join(texts), encoding="utf-8")
+
+
+def _static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 class _Site:
@@ -141,7 +163,7 @@ class _Site:
         """The text of a page from which `root` leads up to the site."""
         card = self.cards.get(here, "")
         found = self.templates.get_template(template)
-        return found.render(root=root, here=here, card=card, **context)
+        return compact(found.render(root=root, here=here, card=card, **context))
 
     def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
         """Fill `template` and write it to `path`, inside a folder that is not yet in its place."""
@@ -190,36 +212,35 @@ class _Site:
         for one in record.tables:
             path = folder / "tables" / f"{one.table.table}.html"
             self.page(path, "literature_table.html", "../../", here, one=one)
-        (folder / "record.csv").write_text(record.as_csv(), encoding="utf-8")
-        (folder / "record.json").write_text(record.as_json(), encoding="utf-8")
+        files = {"record.csv": record.as_csv(), "record.json": record.as_json()}
+        with zipfile.ZipFile(folder / "record.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED, compresslevel=9)
 
     def write_suite(self, view: SuiteView, folder: Path) -> None:
-        name, pictures = view.suite.name, suite_pictures(view)
+        name, layout, pictures = view.suite.name, view.results.layout, suite_pictures(view)
         if image := hero_image(view):
             folder.mkdir(parents=True, exist_ok=True)
-            path = view.results.layout.hero(name)
+            path = layout.hero(name)
             (folder / path.name).write_bytes(image)
-            self.cards[name] = path.relative_to(view.results.layout.site).as_posix()
+            self.cards[name] = path.relative_to(layout.site).as_posix()
         downloads = write_downloads(view, folder / "downloads", self.templates)
         self.page(
             folder / "index.html", "suite.html", "../", name, downloads=downloads,
             **suite_context(view, pictures),
         )  # fmt: skip
-        for file, path in trial_records(view):
-            (folder / file).parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, folder / file)
+        if said := view.said:
+            shared = layout.sentences(view.suite.data.name, said.name)
+            write_text(shared, carrier(sentences(view, said)))
+            script = carrier(carried(view, said, f"../sentences/{quote(shared.name)}"))
+            (folder / layout.said(name).name).write_text(script, encoding="utf-8")
+        if view.entries:
+            (folder / "pairs.js").write_text(carrier(pairs_of(view)), encoding="utf-8")
         self.page(folder / "compare.html", "compare.html", "../", name, **compare_context(view))
         for method in view.suite.methods:
             path = folder / "methods" / f"{method}.html"
             context = method_context(view, method, pictures.of_method[method])
             self.page(path, "method.html", "../../", name, **context)
-            for run in view.results.runs[method]:
-                path = folder / "runs" / method / f"seed-{run.seed}.html"
-                context = run_context(view, run, run_pictures(view, run))
-                self.page(path, "run.html", "../../../", name, **context)
-                record = json.loads(run.files.result.read_text(encoding="utf-8"))
-                text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-                path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 def _calibration() -> Calibration | None:

@@ -12,6 +12,7 @@ from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
 from wsa.leaderboard.plots.parts.pictures import Mark, of_suite
 from wsa.leaderboard.results import Difference, RunView, SuiteResults
+from wsa.leaderboard.said import Said, said
 from wsa.records.evidence import Finding, Judgement, PairComparison
 from wsa.suite.schema import Claim, Method, Suite
 from wsa.task import Metric, Task
@@ -139,6 +140,11 @@ class SuiteView:
             for metric in self.task.metrics
         ]
         return [key for key in order if key in there]
+
+    @cached_property
+    def said(self) -> Said | None:
+        """What every run says of every sentence."""
+        return said(self.results.runs)
 
     @property
     def sentences(self) -> int:

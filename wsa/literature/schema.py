@@ -225,6 +225,11 @@ class Row:
         whole = (number.table, "-".join(filter(None, parts)), number.task, number.metric)
         return ".".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in whole)
 
+    @property
+    def anchor(self) -> str:
+        """Names the row on its table's page: its id without the table."""
+        return self.id.partition(".")[2]
+
 
 @dataclass(frozen=True)
 class Literature:

@@ -1,7 +1,7 @@
-"""`results.json`: every number of the site in one file, for whoever builds on it.
+"""`results.json.gz`: every number of the site in one file, for whoever builds on it.
 
-Metrics are as the pages show them: times the metric's scale, an accuracy in percent. Paths of runs
-are relative to the file itself.
+Metrics are as the pages show them: times the metric's scale, an accuracy in percent. Numbers name
+the runs that they are made from by their places in `runs`; paths are relative to the file itself.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from wsa.records.evidence import LEVEL, Interval, State, VerdictWord
-from wsa.records.record import SCHEMA_VERSION, Record
+from wsa.records.record import Record
 
-Paths = tuple[str, ...]
+Runs = tuple[int, ...]  # places in `SiteResults.runs`
 
 
 class SiteMethod(Record):
@@ -36,6 +36,19 @@ class SiteSuite(Record):
     evaluated_on: Literal["validation", "holdout"]
     sentences: int = Field(description="0: not measured")
     methods: tuple[SiteMethod, ...]
+    records: str | None = Field(
+        description="the archive with the record of every run; null: not measured"
+    )
+
+
+class SiteRun(Record):
+    """One method of one suite, trained with one seed."""
+
+    suite: str
+    method: str
+    seed: int
+    page: str = Field(description="where it is shown")
+    record: str = Field(description="its record, by name in the suite's archive")
 
 
 class SiteNumber(Record):
@@ -54,7 +67,7 @@ class SiteNumber(Record):
     value: float = Field(description="their mean; of peak_memory_bytes the largest")
     std: float | None = Field(description="sample standard deviation; null where not given")
     interval: Interval | None = Field(description="95 %, for other seeds and other sentences")
-    runs: Paths
+    runs: Runs
 
 
 class SiteDifference(Record):
@@ -69,7 +82,7 @@ class SiteDifference(Record):
     value: float
     interval: Interval | None
     p: float | None = Field(description="two-sided, that the difference is zero; not corrected")
-    runs: Paths = Field(description="of a, then of b")
+    runs: Runs = Field(description="of a, then of b")
 
 
 class SiteVerdict(Record):
@@ -85,7 +98,7 @@ class SiteVerdict(Record):
     interval: Interval | None
     unit: str
     n: int
-    runs: Paths
+    runs: Runs
 
 
 class SitePublished(Record):
@@ -113,10 +126,11 @@ class SiteClaimed(Record):
 class SiteResults(Record):
     """All that the site shows in numbers: claimed, published and measured apart."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = 2  # 1: paths in the place of `Runs`, and no `runs`
     version: str = Field(description="of the program that made the pages")
     level: float = LEVEL
     suites: tuple[SiteSuite, ...]
+    runs: tuple[SiteRun, ...]
     measured: tuple[SiteNumber, ...]
     differences: tuple[SiteDifference, ...]
     verdicts: tuple[SiteVerdict, ...]

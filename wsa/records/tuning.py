@@ -56,7 +56,7 @@ def read_tuning(suite: Suite, method: str, layout: Layout) -> MethodTuning:
         InputError: it has not been tuned, its record is damaged, or the suite now asks for other
             trials.
     """
-    path = layout.tuning(suite.name, method)
+    path = layout.tuning(suite.tuned_in, method)
     if not path.exists():
         raise InputError(
             f"method '{method}' has not been tuned yet", file=path,

@@ -36,13 +36,27 @@ SENTENCES = 8
 TOLERANCE = 1e-3
 NAMED = 10  # weights in a message
 
-# methods that people know by a name that is no PEFT type → why, and what to write
+# methods that people know by a name that is no PEFT type here → why, and what to write
 BY_ANOTHER_NAME = {
+    "ARDLORA": (
+        "is not built: of arXiv:2506.18267 its abstract was read, and no code of its authors was "
+        "found; open are how a learned factor becomes a whole rank and how the loss reaches it "
+        "through that, the factors' start, bounds and rate, over what total variation is taken, "
+        "and the weights of both penalties",
+        "{peft_type: ADALORA} or {peft_type: SORA} adapt ranks",
+    ),
     "BITFIT": (
         "trains the biases that a model has, which no PEFT type does",
         "{peft_type: BEFT}: a bias of its own for every target module",
     ),
     "DORA": ("is LoRA with an argument", "{peft_type: LORA, use_dora: true}"),
+    "ELALORA": (
+        "is not built: its authors' code makes a new AdamW at each change of ranks, which loses "
+        "all weights' moments and keeps the first rate to the end, and every method here has one "
+        "AdamW under the suite's schedule; what arXiv:2504.00254 wants of moments and rate was not "
+        "found",
+        "{peft_type: ADALORA} or {peft_type: SORA} adapt ranks",
+    ),
     "EVA": (
         "is LoRA that starts from a pass over the data, which the benchmark does not make",
         "{peft_type: LORA, init_lora_weights: pissa} starts from the weights",

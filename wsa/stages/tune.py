@@ -33,6 +33,12 @@ def tune(suite: Suite, method_name: str, layout: Layout) -> MethodTuning:
             key="tuning", remedy="a suite with tuning: {trials: 8}, and a method with ranges: "
             "tune: {learning_rate: [1.0e-4, 1.0e-2]}",
         )  # fmt: skip
+    if suite.tuning.of:
+        raise InputError(
+            f"suite '{suite.name}' takes its values from the trials of another",
+            file=layout.suite_file(suite.name), key="tuning.of", value=suite.tuning.of,
+            remedy=f"wsa tune {suite.tuning.of} {method_name}",
+        )  # fmt: skip
     trials, metric = trials_of(suite), suite.data.task.headline
     names = trial_names(suite, method_name)
     results = [_result(trials, name, layout) for name in names]

@@ -138,6 +138,12 @@ def _trials(suite: Suite, layout: Layout) -> Suite:
             remedy="tuning: {trials: 8}, and for every method a range: "
             "tune: {learning_rate: [1.0e-4, 1.0e-2]}",
         )  # fmt: skip
+    if suite.tuning.of:
+        raise InputError(
+            f"the trials of suite '{suite.name}' are those of another",
+            file=layout.suite_file(suite.name), key="tuning.of", value=suite.tuning.of,
+            remedy=suite.tuning.of + TRIALS,
+        )  # fmt: skip
     return trials_of(suite)
 
 

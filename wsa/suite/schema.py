@@ -267,9 +267,18 @@ class Tuning(Strict):
         default=1500, gt=0, description="training sentences that no trial trains on: its judges"
     )
     seed: Seed = Field(default=1000, description="of every trial; none of the suite's own")
+    of: Name | None = Field(
+        default=None,
+        exclude_if=lambda of: of is None,
+        description="another suite, whose trials these are: its methods run here with the values "
+        "that were found there; default: trials of this suite's own",
+    )
 
 
 # --- methods -------------------------------------------------------------------------------------
+
+# PEFT types of wsa/tuners/ that start from all singular triplets of a weight
+_WHOLE_SPECTRUM = frozenset({"LORA_XS", "MILORA", "SPECTRAL_R", "SVDIFF", "SVFT", "VECTORFIT"})
 
 _End = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
 Range = Annotated[tuple[_End, _End], Field(strict=False)]  # a list in YAML
@@ -432,9 +441,11 @@ class Method(Strict):
 
     @property
     def directions(self) -> str | None:
-        """Which singular directions of a weight the method needs: "leading" or "spread"; None: it
-        needs none.
+        """Which singular directions of a weight the method needs: "leading" or, from the whole
+        spectrum, "spread"; None: it needs none.
         """
+        if (self.adapter or {}).get("peft_type") in _WHOLE_SPECTRUM:
+            return "spread"
         directions = self.adapter.get("directions", "leading") if self.spectral else None
         return None if directions == "random" else directions
 
@@ -541,6 +552,10 @@ class Suite(Strict):
                 "tuning: its trials are judged on training sentences kept apart, and those cannot "
                 "judge the chosen ones again; protocol.evaluate_on should be 'validation'"
             )
+        if self.tuning.of == self.name:
+            raise ValueError(
+                "tuning.of: should be another suite; without it the trials are this one's own"
+            )
         if self.tuning.seed in self.seeds:
             raise ValueError(f"tuning.seed: {self.tuning.seed} is one of the suite's own seeds")
         # what a file says beside a range is for suites without tuning
@@ -609,6 +624,11 @@ class Suite(Strict):
                 remedy=did_you_mean(name, self.methods),
             )
         return self.methods[name]
+
+    @property
+    def tuned_in(self) -> str:
+        """The suite whose trials choose the values: this one, unless `tuning.of` names another."""
+        return (self.tuning and self.tuning.of) or self.name
 
     def tuned_methods(self) -> list[str]:
         """The methods that have trials."""

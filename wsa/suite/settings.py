@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from wsa.errors import InputError
 from wsa.layout import Layout
 from wsa.machine.devices import gpu_names
 from wsa.machine.estimates import check_gpu_memory, largest_gpu, summary
-from wsa.suite.load import is_path, load_suites
+from wsa.suite.load import is_path, load_suite, load_suites
 from wsa.suite.schema import Collection, Seed, Suite
 from wsa.suite.strict import Strict, check
 
@@ -140,6 +141,35 @@ def choose_suites(
         f"see {settings.folders.config}/suites/"
     )
     return suites, collections, line
+
+
+def suites_tuned_in(suites: Iterable[Suite], settings: Settings) -> list[Suite]:
+    """The suites, other than themselves, whose trials choose the values of `suites`.
+
+    Raises:
+        InputError: for one that is unknown, broken or without trials of its own, or that tunes a
+            method otherwise.
+    """
+    found = {}
+    for suite in suites:
+        if suite.tuned_in == suite.name:
+            continue
+        other = found[suite.tuned_in] = load_suite(suite.tuned_in, settings.folders.config)
+        file = settings.layout.suite_file(suite.name)
+        if other.tuning is None or other.tuning.of:
+            raise InputError(
+                f"suite '{other.name}' has no trials of its own", file=file, key="tuning.of",
+                value=other.name, remedy="a suite with tuning: {trials: 8}, and no tuning.of",
+            )  # fmt: skip
+        for name in suite.tuned_methods():
+            method = other.methods.get(name)
+            if method is None or method.tune != suite.methods[name].tune:
+                raise InputError(
+                    f"method '{name}' is not tuned so in suite '{other.name}'", file=file,
+                    key=f"methods.{name}.tune", value=suite.methods[name].tune,
+                    remedy=f"{method.tune if method else 'leave it out'}, or extends: {other.name}",
+                )  # fmt: skip
+    return list(found.values())
 
 
 def shown_suites(chosen: list[str], config: Path) -> list[str]:

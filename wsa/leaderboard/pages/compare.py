@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,28 +17,10 @@ MOST_LINES = 2000  # sentences
 MOST_NUMBERS = 200  # sentences, where labels are numbers and none is simply right
 
 
-@dataclass(frozen=True)
-class SentenceLine:
-    """A row of the comparison: by method, how many seeds are right."""
-
-    sentence: str
-    label: str
-    cells: Sequence[tuple[int, bool]]
-
-
-@dataclass(frozen=True)
-class NumberLine:
-    """A row of the comparison of numbers: by method, what is said, and whether it is nearest."""
-
-    sentence: str
-    label: float
-    cells: Sequence[tuple[float, bool]]
-
-
 def compare_context(view: SuiteView) -> dict[str, object]:
     """For `compare.html`."""
     context: dict[str, object] = {
-        "suite": view, "agreement": None, "closeness": None, "pairs": pairs_of(view),
+        "suite": view, "agreement": None, "closeness": None,
     }  # fmt: skip
     found = view.results.agreement or view.results.closeness
     if found is None or len(found.methods) < 2:
@@ -52,10 +32,10 @@ def compare_context(view: SuiteView) -> dict[str, object]:
 
 
 def pairs_of(view: SuiteView) -> dict[str, object]:
-    """What a script needs to put any two rows of the leaderboard side by side.
+    """What `pairs.js` carries: any two rows of the leaderboard can be put side by side.
 
     `rows`: by "method.state" its title, and its numbers as the leaderboard writes them. `pairs`:
-    two such keys, their difference, the ends of its interval and p.
+    two such keys, their difference, the ends of its interval and the number of seeds.
     """
     metric = view.metric
     rows = {
@@ -73,7 +53,8 @@ def pairs_of(view: SuiteView) -> dict[str, object]:
     pairs = [
         [
             f"{pair.method_a}.{pair.state_a}", f"{pair.method_b}.{pair.state_b}",
-            pair.difference, pair.interval and [pair.interval.low, pair.interval.high], pair.p,
+            _exact(pair.difference),
+            pair.interval and [_exact(pair.interval.low), _exact(pair.interval.high)],
             len(pair.seeds),
         ]
         for pair in view.results.comparisons
@@ -87,52 +68,31 @@ def pairs_of(view: SuiteView) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _exact(value: float) -> float:
+    """With more digits than are shown."""
+    return float(f"{value:.8g}")
+
+
 def _of_classes(view: SuiteView, found: Agreement) -> dict[str, object]:
     import numpy as np
 
-    full = np.array(found.seeds)
     mostly = found.mostly
     counts = [
-        [int((mostly[:, i] & ~mostly[:, j]).sum()) for j in range(len(full))]
-        for i in range(len(full))
+        [int((mostly[:, i] & ~mostly[:, j]).sum()) for j in range(len(found.methods))]
+        for i in range(len(found.methods))
     ]
-    share = (found.right / full).mean(1)
-    differing = [i for i in np.argsort(share, kind="stable") if (found.right[i] < full).any()]
-    # of too many, those that some methods mostly get right and others wrong
-    told_apart = (mostly.any(1) & ~mostly.all(1))[differing]
-    kept = sorted(np.argsort(~told_apart, kind="stable")[:MOST_LINES])
-    texts = view.results.sentences
-    lines = [
-        SentenceLine(
-            texts.get(found.ids[i], found.ids[i]),
-            view.suite.data.labels[found.labels[i]],
-            [(int(k), bool(good)) for k, good in zip(found.right[i], mostly[i], strict=True)],
-        )
-        for i in (differing[place] for place in kept)
-    ]
+    differing = int((found.right < np.array(found.seeds)).any(1).sum())
     return {
-        "agreement": found, "counts": counts, "lines": lines, "texts": bool(texts),
-        "same": len(found.ids) - len(differing), "differing": len(differing),
+        "agreement": found, "counts": counts, "most": MOST_LINES,
+        "texts": bool(view.results.sentences), "same": len(found.ids) - differing,
+        "differing": differing,
     }  # fmt: skip
 
 
 def _of_numbers(view: SuiteView, found: Closeness) -> dict[str, object]:
     """Which method's squared error is smaller, and where the methods lie furthest apart."""
-    import numpy as np
-
-    errors = found.errors
-    counts = [[int((a < b).sum()) for b in errors.T] for a in errors.T]
-    apart = np.argsort(-np.ptp(found.said, axis=1), kind="stable")[:MOST_NUMBERS]
-    texts = view.results.sentences
-    lines = [
-        NumberLine(
-            texts.get(found.ids[i], found.ids[i]),
-            float(found.labels[i]),
-            [
-                (float(said), bool(error == errors[i].min()))
-                for said, error in zip(found.said[i], errors[i], strict=True)
-            ],
-        )
-        for i in apart
-    ]
-    return {"closeness": found, "counts": counts, "lines": lines, "texts": bool(texts)}
+    counts = [[int((a < b).sum()) for b in found.errors.T] for a in found.errors.T]
+    return {
+        "closeness": found, "counts": counts, "most": MOST_NUMBERS,
+        "texts": bool(view.results.sentences),
+    }  # fmt: skip

@@ -60,6 +60,14 @@ class Task:
         values = [float(row.value) for row in self.rows]
         return Scale(min(values), max(max(values), min(values) + 0.01))
 
+    @cached_property
+    def ticks(self) -> str:
+        """The path of a tick for every figure, on a scale of 144; those at one place are one."""
+        scale = self.scale
+        places = sorted({round(144 * scale.place(float(row.value))) for row in self.rows})
+        steps = (after - before for before, after in zip(places, places[1:], strict=False))
+        return f"M{places[0]} 6v8" + "".join(f"m{step}-8v8" for step in steps)
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -364,7 +372,7 @@ class LiteratureView:
 
     def row_url(self, row: Row) -> str:
         """Where a figure stands, below the folder of these pages."""
-        return f"tables/{row.number.table}.html#{row.id}"
+        return f"tables/{row.number.table}.html#{row.anchor}"
 
     # --- downloads ---
     def as_csv(self) -> str:

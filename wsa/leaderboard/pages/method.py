@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wsa.leaderboard.about import about
-from wsa.leaderboard.entries import scale_of
+from wsa.leaderboard.entries import STATES, scale_of
+from wsa.leaderboard.pages.run import run_sections
 from wsa.leaderboard.plots import Section
 from wsa.task import METRICS
 
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 
 def method_context(view: SuiteView, name: str, sections: Sequence[Section]) -> dict[str, object]:
     """For `method.html`."""
+    own, shared = run_sections(view, name)
     return {
         "suite": view,
+        "states": STATES,
+        "labels": view.suite.data.labels,
+        "sections_of_runs": own,
+        "shared": shared,
         "scale": scale_of(view.entries),
         "method": view.suite.methods[name],
         "about": about(view.suite.methods[name], view.task),
         "rows": [entry for entry in view.entries if entry.name == name],
-        "runs": view.results.runs[name],
         "further": [(METRICS[metric], split, (metric, split)) for metric, split in view.further],
         "sections": sections,
         "configuration": configuration_of(view, name),

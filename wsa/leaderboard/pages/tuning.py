@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +20,12 @@ class TrialLine:
     Attributes:
         trial: its record.
         value: the headline metric on the sentences held out, as trained and as it is shown.
-        file: its run's record, relative to the suite's page; None where that is not here.
+        record: names its run's record among those of the suite; None where that is not here.
     """
 
     trial: Trial
     value: float
-    file: str | None
+    record: str | None
 
 
 @dataclass(frozen=True)
@@ -44,25 +43,24 @@ class TunedRow:
 
 def tuned_rows(view: SuiteView) -> list[TunedRow]:
     """Every method whose trials have been run, in the suite's order."""
-    there = {file for file, _ in trial_records(view)}
+    there = trial_records(view)
     rows = []
     for name, tuning in view.results.tunings.items():
         lines = []
         for trial in tuning.trials:
-            value, file = shown(trial.states["unpruned"], view.metric), _file(trial)
-            lines.append(TrialLine(trial, value, file if file in there else None))
+            value = shown(trial.states["unpruned"], view.metric)
+            key = f"{trial.method}/{tuning.seed}"
+            lines.append(TrialLine(trial, value, key if key in there else None))
         rows.append(TunedRow(name, tuning, lines))
     return rows
 
 
-def trial_records(view: SuiteView) -> Iterator[tuple[str, Path]]:
-    """(file below the suite's page, record) of every trial whose record is here."""
+def trial_records(view: SuiteView) -> dict[str, Path]:
+    """The record of every trial's run that is here, by method and seed."""
+    found = {}
     for tuning in view.results.tunings.values():
         for trial in tuning.trials:
             path = view.results.layout.results / trial.result
             if path.is_file():
-                yield _file(trial), path
-
-
-def _file(trial: Trial) -> str:
-    return f"trials/{trial.method}.json"
+                found[f"{trial.method}/{tuning.seed}"] = path
+    return found

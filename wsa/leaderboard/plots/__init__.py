@@ -4,7 +4,7 @@ A file says which `SECTION` its pictures belong to and their `ORDER` in it, and 
 
     draw(view) → list[Picture]               on a suite's page
     draw_method(view, method) → …            on a method's page; `ALSO_ON_SUITE = True`: there too
-    draw_run(view, run) → …                  on a run's page
+    draw_run(view, run) → …                  beside a run, on its method's page
     draw_across(collection) → …              on the page of several tasks together
 
 An empty list: there is nothing to draw. What pictures share is in `parts`.
@@ -98,7 +98,7 @@ def suite_pictures(view: SuiteView) -> SuitePictures:
 
 
 def run_pictures(view: SuiteView, run: RunView) -> list[Section]:
-    """The pictures of a run's page."""
+    """The pictures of a run, on its method's page."""
     return _sections(
         (plot, picture)
         for plot in plots()

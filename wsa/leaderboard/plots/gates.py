@@ -71,7 +71,7 @@ def _bands(
     y = area.y(level[0])
     canvas.line([(area.left, y), (area.right, y)], "ink", dash=(4, 3))
     canvas.text(area.right - 3, y - 4, level[1], size=11, anchor="end", halo=True)
-    image = canvas.svg(f"{title}. {caption}")
+    image = canvas.svg(title)
     picked = np.unique(np.linspace(0, len(steps) - 1, min(11, len(steps))).round().astype(int))
     rows = [[f"{steps[i]:,.0f}", *(f"{v[i]:.4f}" for v in values)] for i in picked]
     return Picture(name, title, caption, image, Numbers([axis[0], *names], rows))

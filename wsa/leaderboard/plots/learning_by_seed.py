@@ -1,4 +1,4 @@
-"""The learning curve of every seed of a method; a run's page makes its own stand out."""
+"""The learning curve of every seed of a method."""
 
 from dataclasses import replace
 
@@ -6,23 +6,12 @@ import numpy as np
 
 from wsa.leaderboard.plots.parts.lines import Line, curves, smooth
 from wsa.leaderboard.plots.parts.pictures import Picture, slug
-from wsa.leaderboard.results import RunView
 from wsa.leaderboard.view import SuiteView
 
 SECTION, ORDER = "curves", 20
 
 
 def draw_method(view: SuiteView, name: str) -> list[Picture]:
-    # a method's page and those of its runs share it
-    return view.once(("learning by seed", name), lambda: _draw(view, name))
-
-
-def draw_run(view: SuiteView, run: RunView) -> list[Picture]:
-    same = draw_method(view, run.method)
-    return [replace(picture, outstanding=f"seed-{run.seed}") for picture in same]
-
-
-def _draw(view: SuiteView, name: str) -> list[Picture]:
     if view.suite.methods[name].kind == "majority":
         return []
     lines = []
@@ -31,7 +20,7 @@ def _draw(view: SuiteView, name: str) -> list[Picture]:
             continue
         mark = replace(view.mark(name), label=f"seed {run.seed}")
         steps, loss = run.curve["step"].to_numpy(float), run.curve["loss"].to_numpy(float)
-        lines.append(Line(mark, steps, smooth(loss), group=f"seed-{run.seed}"))
+        lines.append(Line(mark, steps, smooth(loss)))
     if not lines:
         return []
     return [

@@ -24,6 +24,6 @@ def draw_across(collection: CollectionView) -> list[Picture]:
             "mean-ranks", "Mean rank over the tasks",
             "1 is the best method of a task. Large marks: the mean over the tasks, with its 95 % "
             "interval where there is one; small dots: the tasks.",
-            bars, "rank (less is better)", dots="per task",
+            bars, "rank (less is better)",
         )
     ]  # fmt: skip

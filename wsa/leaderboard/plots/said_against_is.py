@@ -35,8 +35,8 @@ def draw_run(view: SuiteView, run: RunView) -> list[Picture]:
     for i in few:
         x, y = area.x(labels[i]), area.y(said[i])
         area.canvas.mark("o", x, y, colour, size=3.4, opacity=0.5)
-    image = area.canvas.svg(f"{title}. {caption}")
-    return [Picture("said-against-is", title, caption, image, _tenths(labels, said))]
+    image = area.canvas.svg(title)
+    return [Picture(f"said-against-is-{run.seed}", title, caption, image, _tenths(labels, said))]
 
 
 def _tenths(labels: np.ndarray, said: np.ndarray) -> Numbers:

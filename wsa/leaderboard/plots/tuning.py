@@ -49,5 +49,5 @@ def draw(view: SuiteView) -> list[Picture]:
         for (x, y), (_, _, chosen) in zip(points, curve, strict=True):
             area.canvas.mark(mark.marker, x, y, mark.variable, size=11 if chosen else 6)
     columns = ["method", "learning rate", "further", axis(metric), "choice"]
-    image = area.canvas.svg(f"{title}. {caption}")
+    image = area.canvas.svg(title)
     return [Picture("tuning", title, caption, image, Numbers(columns, rows))]

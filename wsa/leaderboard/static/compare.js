@@ -50,67 +50,78 @@
     bar.hidden = true;
   }
 
-  // on the page of a suite's sentences: the pair that the address names
-  const data = document.getElementById("pairs");
+  // on the page of a suite's sentences: each count leads to the sentences it counts
+  const counts = document.querySelector("table[data-methods]");
+  const names = counts?.dataset.methods.split(" ") ?? [];
+  names.forEach((right, i) => names.forEach((wrong, j) => {
+    const cell = counts.tBodies[0].rows[i].cells[j + 1];
+    if (i === j) return;
+    const view = new URLSearchParams({ "sentences.right": right, "sentences.wrong": wrong });
+    cell.replaceChildren(element("a", cell.textContent, { href: `#${view}` }));
+  }));
+
+  // and the pair that the address names
+  const section = document.getElementById("pair");
   const query = new URLSearchParams(location.search);
   const [a, b] = [query.get("a"), query.get("b")];
-  if (!data || !a || !b) return;
-  const { heads, unit, places, greater, rows: known, pairs, command } = JSON.parse(data.textContent);
-  if (!known[a] || !known[b]) return;
-  const section = document.getElementById("pair");
-  const number = (value) => value.toFixed(places).replace(/^-(0(\.0*)?)$/, "$1").replace("-", "−");
-  const signed = (value) => (value > 0 ? "+" : "") + number(value);
-  const method = (key) => key.slice(0, key.lastIndexOf("."));
-  const [one, two] = [known[a], known[b]];
-  section.append(element("h2", `${one[0]} and ${two[0]}`));
+  if (section && a && b) wsa.load(section.dataset.pairs).then(sideBySide);
 
-  const found = pairs.find(([x, y]) => (x === a && y === b) || (x === b && y === a));
-  if (found) {
-    const turn = found[0] === a ? 1 : -1;
-    const difference = turn * found[2];
-    const ends = found[3]?.map((end) => turn * end).sort((x, y) => x - y);
-    const clear = ends && (ends[0] > 0 || ends[1] < 0);
-    const better = greater ? difference > 0 : difference < 0;
-    section.append(element("p", `${one[0]} minus ${two[0]}: ${signed(difference)} ${unit}`
-      + (ends ? ` (95 % interval ${signed(ends[0])} to ${signed(ends[1])}, n = ${found[5]} seeds)` : ", one seed: no interval")
-      + ". " + (!clear ? "The interval holds zero: which is better is not told."
-        : `${better ? "The first" : "The second"} is better.`)
-      + " This pair by itself: not corrected for asking several questions at once.", { class: "lede" }));
-  } else section.append(element("p", "They have no seeds in common: no difference is known."));
+  function sideBySide({ heads, unit, places, greater, rows: known, pairs, command }) {
+    if (!known[a] || !known[b]) return;
+    const number = (value) => value.toFixed(places).replace(/^-(0(\.0*)?)$/, "$1").replace("-", "−");
+    const signed = (value) => (value > 0 ? "+" : "") + number(value);
+    const method = (key) => key.slice(0, key.lastIndexOf("."));
+    const [one, two] = [known[a], known[b]];
+    section.append(element("h2", `${one[0]} and ${two[0]}`));
 
-  const scroll = element("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Two methods" });
-  const table = scroll.appendChild(element("table"));
-  const head = table.createTHead().insertRow();
-  head.append(element("td"));
-  for (const [title, page] of [one, two]) {
-    const cell = head.appendChild(element("th", "", { scope: "col", class: "number" }));
-    cell.append(element("a", title, { href: page }));
-  }
-  const body = table.createTBody();
-  heads.forEach((words, i) => {
-    const row = body.insertRow();
-    row.append(element("th", words, { scope: "row" }));
-    for (const values of [one, two]) row.append(element("td", values[i + 3], { class: "number" }));
-  });
-  section.append(scroll);
+    const found = pairs.find(([x, y]) => (x === a && y === b) || (x === b && y === a));
+    if (found) {
+      const turn = found[0] === a ? 1 : -1;
+      const difference = turn * found[2];
+      const ends = found[3]?.map((end) => turn * end).sort((x, y) => x - y);
+      const clear = ends && (ends[0] > 0 || ends[1] < 0);
+      const better = greater ? difference > 0 : difference < 0;
+      section.append(element("p", `${one[0]} minus ${two[0]}: ${signed(difference)} ${unit}`
+        + (ends ? ` (95 % interval ${signed(ends[0])} to ${signed(ends[1])}, n = ${found[4]} seeds)` : ", one seed: no interval")
+        + ". " + (!clear ? "The interval holds zero: which is better is not told."
+          : `${better ? "The first" : "The second"} is better.`)
+        + " This pair by itself: not corrected for asking several questions at once.", { class: "lede" }));
+    } else section.append(element("p", "They have no seeds in common: no difference is known."));
 
-  const [x, y] = [method(a), method(b)];
-  const select = document.querySelector('select[name="right"]');
-  if (select && x !== y) {
-    const list = element("ul");
-    for (const [right, wrong, words] of [[x, y, [one, two]], [y, x, [two, one]]]) {
-      const link = document.querySelector(`#counts ~ .scroll a[href="#sentences.right=${encodeURIComponent(right)}&sentences.wrong=${encodeURIComponent(wrong)}"]`);
-      if (!link) continue;
-      const item = list.appendChild(element("li"));
-      item.append(element("a", `${link.textContent} sentences`, { href: link.getAttribute("href") }),
-        ` are right with ${words[0][0]} and wrong with ${words[1][0]}, each in its headline state.`);
+    const scroll = element("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Two methods" });
+    const table = scroll.appendChild(element("table"));
+    const head = table.createTHead().insertRow();
+    head.append(element("td"));
+    for (const [title, page] of [one, two]) {
+      const cell = head.appendChild(element("th", "", { scope: "col", class: "number" }));
+      cell.append(element("a", title, { href: page }));
     }
-    section.append(list);
+    const body = table.createTBody();
+    heads.forEach((words, i) => {
+      const row = body.insertRow();
+      row.append(element("th", words, { scope: "row" }));
+      for (const values of [one, two]) row.append(element("td", values[i + 3], { class: "number" }));
+    });
+    section.append(scroll);
+
+    const [x, y] = [method(a), method(b)];
+    const select = document.querySelector('select[name="right"]');
+    if (select && x !== y) {
+      const list = element("ul");
+      for (const [right, wrong, words] of [[x, y, [one, two]], [y, x, [two, one]]]) {
+        const link = counts.tBodies[0].rows[names.indexOf(right)]?.cells[names.indexOf(wrong) + 1]?.firstElementChild;
+        if (!link) continue;
+        const item = list.appendChild(element("li"));
+        item.append(element("a", `${link.textContent} sentences`, { href: link.getAttribute("href") }),
+          ` are right with ${words[0][0]} and wrong with ${words[1][0]}, each in its headline state.`);
+      }
+      section.append(list);
+    }
+    if (x !== y) {
+      const words = element("p", "Their words, on a machine that has the data: ");
+      words.append(element("code", command.replace("METHOD_A", x).replace("METHOD_B", y)));
+      section.append(words);
+    }
+    section.hidden = false;
   }
-  if (x !== y) {
-    const words = element("p", "Their words, on a machine that has the data: ");
-    words.append(element("code", command.replace("METHOD_A", x).replace("METHOD_B", y)));
-    section.append(words);
-  }
-  section.hidden = false;
 })();

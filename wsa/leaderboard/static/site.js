@@ -1,4 +1,4 @@
-// Tables that sort, filter and remember their view in the page's address. Nothing else.
+// Tables that sort, filter and remember their view in the page's address; the menu. Nothing else.
 "use strict";
 (() => {
   document.documentElement.classList.add("js");
@@ -74,18 +74,29 @@
       });
     }
 
+    // what a row is found by: its text, its method's id, and words that all rows of the table share
+    const found = (row) => [
+      row.dataset.find ?? row.textContent, row.dataset.method, row.dataset.family,
+      row.cells[0].dataset.compare?.replace(/\.\w+$/, ""), table.dataset.words,
+    ].join(" ").toLowerCase();
+
+    // whether a row is as a menu wants it: by what it says of itself, else by its cell in that column
+    function fits(row, { select, wanted }) {
+      if (select.name in row.dataset) return row.dataset[select.name].split("\n").includes(wanted);
+      const cell = row.cells[place(select.name)];
+      if (cell) return cell.firstChild.textContent === select.querySelector(`[value="${CSS.escape(wanted)}"]`)?.textContent;
+      return row.cells[place(wanted)]?.classList.contains("wrong") === (select.name === "wrong");
+    }
+
     function filter(state) {
       const words = (state.get(key("find")) || "").toLowerCase().split(/\s+/).filter(Boolean);
       const chosen = [...(controls?.querySelectorAll("select") ?? [])]
-        .map((select) => [select.name, state.get(key(select.name)) || ""])
-        .filter(([, wanted]) => wanted);
+        .map((select) => ({ select, wanted: state.get(key(select.name)) || "" }))
+        .filter((one) => one.wanted);
       let shown = 0;
       for (const row of original) {
-        const text = words.length ? (row.dataset.find ?? row.textContent).toLowerCase() : "";
-        const keep = words.every((word) => text.includes(word)) &&
-          chosen.every(([name, wanted]) => name in row.dataset
-            ? row.dataset[name].split("\n").includes(wanted)
-            : row.cells[place(wanted)]?.classList.contains("wrong") === (name === "wrong"));
+        const text = words.length ? found(row) : "";
+        const keep = words.every((word) => text.includes(word)) && chosen.every((one) => fits(row, one));
         row.hidden = !keep;
         shown += keep;
       }
@@ -163,7 +174,36 @@
     show();
   }
 
-  for (const table of document.querySelectorAll("table.interactive")) interactive(table);
+  for (const table of document.querySelectorAll("table.interactive:not([data-sentences])")) interactive(table);
+  wsa.interactive = interactive; // for a table that is made later
+
+  // what the address names is unfolded, in browsers that do not do it by themselves
+  const unfold = () => {
+    const folded = document.getElementById(location.hash.slice(1))?.closest("details");
+    if (!folded || folded.open) return;
+    folded.open = true;
+    folded.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
+  // the suites, which the front page lists, as a menu on every page
+  const menu = document.querySelector(".masthead a.suites");
+  if (menu && wsa.suites) {
+    const [folded, head, list] = ["details", "summary", "ul"].map((name) => document.createElement(name));
+    folded.className = "menu";
+    head.textContent = menu.textContent;
+    for (const [name, title] of wsa.suites) {
+      const link = document.createElement("a");
+      link.href = new URL(`${encodeURIComponent(name)}/index.html`, menu.href);
+      if (location.href.startsWith(new URL(".", link.href))) link.setAttribute("aria-current", "true");
+      const item = document.createElement("li");
+      item.append(wsa.say(link, title));
+      list.append(item);
+    }
+    folded.append(head, list);
+    menu.replaceWith(folded);
+  }
 
   for (const link of document.querySelectorAll("a.view-link")) {
     link.href = location.href;

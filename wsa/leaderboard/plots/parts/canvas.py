@@ -138,11 +138,12 @@ class Canvas:
         said = printable(words)
         self._into.parts.append(Words(x, y, said, colour, size, anchor, bold, turned, halo))
 
-    def svg(self, description: str, kind: str = "") -> Markup:
+    def svg(self, title: str, kind: str = "") -> Markup:
         """An `<svg>` to put into a page; equal drawings give equal text.
 
         Args:
-            description: what a reader who cannot see the picture is told.
+            title: what a reader who cannot see the picture is told; its caption and its numbers
+                stand beside it.
             kind: its class.
         """
         inside = "".join(map(_elements, _alike(self.root.parts)))
@@ -150,7 +151,9 @@ class Canvas:
         attributes = f'viewBox="0 0 {size}" width="{_short(self.width)}" fill="none" role="img"'
         if kind:
             attributes += f' class="{kind}"'
-        described = quoteattr(printable(description), {'"': "&quot;"})
+        described = quoteattr(
+            printable(f"{title}, a picture; its numbers stand below"), {'"': "&quot;"}
+        )
         return Markup(f'<svg {attributes} font-size="{SIZE}" aria-label={described}>{inside}</svg>')
 
 
@@ -204,17 +207,38 @@ def _paths(parts: Sequence[Path]) -> str:
 
 
 def _steps(points: Sequence[Point]) -> str:
-    (x, y), *rest = [(round(x, 1), round(y, 1)) for x, y in points]
-    steps = f"M{_short(x)} {_short(y)}"
+    """Lines through `points`, each from the last one: what is near is written short."""
+    (x, y), *rest = [(round(10 * x), round(10 * y)) for x, y in points]  # tenths of a pixel
+    steps, last = "M" + _pair(x, y), "M"
     for a, b in rest:
         if b == y:
-            steps += f"H{_short(a)}"
+            steps, last = f"{steps}h{_tenths(a - x)}", "h"
         elif a == x:
-            steps += f"V{_short(b)}"
+            steps, last = f"{steps}v{_tenths(b - y)}", "v"
         else:
-            steps += f"L{_short(a)} {_short(b)}"
+            step = _pair(a - x, b - y)
+            steps += (
+                step if last == "l" and step[0] == "-" else f"{' ' if last == 'l' else 'l'}{step}"
+            )
+            last = "l"
         x, y = a, b
     return steps
+
+
+def _pair(a: int, b: int) -> str:
+    return _tenths(a) + ("" if b < 0 else " ") + _tenths(b)
+
+
+def _tenths(value: int) -> str:
+    """Tenths of a pixel as SVG writes them shortest.
+
+    >>> _tenths(-105), _tenths(30), _tenths(-4), _tenths(0)
+    ('-10.5', '3', '-.4', '0')
+    """
+    if value % 10 == 0:
+        return str(value // 10)
+    whole, tenth = divmod(abs(value), 10)
+    return f"{'-' * (value < 0)}{whole or ''}.{tenth}"
 
 
 def _drawn(stroke: str, fill: str = "", width: float = 1, opacity: float = 1) -> str:
@@ -237,8 +261,12 @@ def _marker(part: Marker) -> str:
     scale = part.size / 9
     corner = f"{_short(part.x - 5 * scale)} {_short(part.y - 5 * scale)}"
     place = f"translate({corner})" + (f"scale({scale:.3g})" if scale != 1 else "")
-    style = _drawn(part.colour, "paper" if part.hollow else part.colour, 1.6, part.opacity)
-    return f'<path transform="{place}" d="{SHAPES[part.shape]}"{style}/>'
+    kind = "mark hollow" if part.hollow else "mark"
+    faint = f' opacity="{part.opacity:g}"' if part.opacity != 1 else ""
+    return (
+        f'<path class="{kind}" transform="{place}" d="{SHAPES[part.shape]}" '
+        f'color="var(--{part.colour})"{faint}/>'
+    )
 
 
 def _words(parts: Sequence[Words]) -> str:
@@ -284,6 +312,6 @@ def printable(text: str) -> str:
     return "".join(c if c in "\t\n" or c.isprintable() or ord(c) > 159 else "\ufffd" for c in text)
 
 
-def both(wide: Canvas, narrow: Canvas, description: str) -> Markup:
+def both(wide: Canvas, narrow: Canvas, title: str) -> Markup:
     """Two drawings of one picture, of which the page shows the one that fits the screen."""
-    return wide.svg(description, "for-wide") + narrow.svg(description, "for-narrow")
+    return wide.svg(title, "for-wide") + narrow.svg(title, "for-narrow")

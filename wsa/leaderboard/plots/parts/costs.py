@@ -102,7 +102,7 @@ def against_cost(
         caption += " Logarithmic."
     if len(points) > MOST_LABELS:
         caption += f" The best {MOST_LABELS // 2} are named."
-    image = both(*drawings, f"{title}. {caption}")
+    image = both(*drawings, title)
     name = f"{slug(metric.name)}-{name}"
     return [Picture(name, title, caption, image, Numbers(columns, rows))]
 

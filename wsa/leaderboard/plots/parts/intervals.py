@@ -1,20 +1,25 @@
-"""Dots and 95 % intervals, one row under the other: values, and differences."""
+"""Dots and 95 % intervals, one row under the other: values, and differences.
+
+The picture is a column of a table: names and numbers are the page's own text, and it is as wide as
+the screen lets it be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wsa.leaderboard.formats import decimals
+from markupsafe import Markup, escape
+
+from wsa.leaderboard.formats import DASH, decimals, isolated
 from wsa.leaderboard.measures import difference_axis, difference_words, gain, places
-from wsa.leaderboard.plots.parts.axes import Frame, ends, frame, ticks
-from wsa.leaderboard.plots.parts.canvas import NARROW, Canvas, both, text_width
-from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture, shorten
+from wsa.leaderboard.plots.parts.axes import ends, ticks
+from wsa.leaderboard.plots.parts.canvas import SHAPES
+from wsa.leaderboard.plots.parts.pictures import Mark, Numbers, Picture
 from wsa.leaderboard.results import Difference
 from wsa.task import Metric
 
-BESIDE = 250  # pixels that names beside their rows may take; longer ones stand above them
-WIDE = 720  # pixels, of the drawing for a wide screen
+MIDDLE = 10  # pixels: where in a row its interval lies
 
 
 @dataclass(frozen=True)
@@ -39,33 +44,85 @@ def intervals(
     limits: tuple[float, float] | None = None,
     zero: bool = False,
     digits: int = 2,
-    dots: str = "per seed",
 ) -> Picture:
     """Dots, mean and 95 % interval of every row, one under the other.
 
     Args:
-        limits: of the axis; an end beyond them is an arrow with its number.
+        limits: of the axis; an end beyond them is an arrow.
         zero: whether the rows are differences: a line marks zero.
         digits: decimal places of the numbers.
-        dots: what the dots are, at the head of their column.
     """
-    limits = limits or _limits(bars, zero)
-    beside = max((text_width(_label(bar)) for bar in bars), default=0) <= BESIDE
-    drawings = [
-        _rows(bars, axis, limits, zero, digits, width, beside and width == WIDE)
-        for width in (WIDE, NARROW)
-    ]
-    rows = [
-        [bar.mark.label, bar.note,
-         *(decimals(value, digits) for value in (bar.centre, bar.low, bar.high)),
-         ", ".join(f"{label}: {value:.{digits}f}" for label, value in bar.dots) or "–"]
-        for bar in bars
-    ]  # fmt: skip
-    columns = ["", "", "mean" if not zero else "difference", "95 % from", "to", dots]
-    if zero:
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    image = both(*drawings, f"{title}. {caption}")
-    return Picture(name, title, caption, image, Numbers(columns, rows))
+    low, high = limits or _limits(bars, zero)
+
+    def at(value: float) -> str:
+        return f"{100 * (value - low) / (high - low):.1f}".removesuffix(".0") + "%"
+
+    marks = ticks(low, high, 6)
+    head = "".join(f'<text x="{at(value)}" y="12">{words}</text>' for value, words in marks)
+    said = escape(f"Scale from {marks[0][1]} to {marks[-1][1]}: {axis}")
+    rows = "".join(_row(bar, at, (low, high), digits) for bar in bars)
+    table = (
+        f'<table class="bars" style="{_grid(low, high, [value for value, _ in marks], zero)}">'
+        f'<thead><tr><td><th scope="col" class="bar"><svg role="img" aria-label="{said}">{head}'
+        f'</svg><th scope="col" class="number">{escape(axis)}<th scope="col" class="number">'
+        f"95 % interval</thead><tbody>{rows}</tbody></table>"
+    )
+    return Picture(name, title, caption, Markup(table), _dots(bars, digits))
+
+
+def _grid(low: float, high: float, marks: Sequence[float], zero: bool) -> str:
+    """Where the lines of the grid stand, for the stylesheet, in percent of the column."""
+
+    def share(value: float) -> float:
+        return (value - low) / (high - low)
+
+    # a pattern as wide as the step; CSS places it by the room that it leaves
+    step = share(marks[1]) - share(marks[0]) if len(marks) > 1 else 2.0
+    style = f"--step:{100 * step:.2f}%;--first:{100 * share(marks[0]) / (1 - step):.2f}%"
+    return style + (f";--zero:{100 * share(0.0):.2f}%" if zero else "")
+
+
+def _row(bar: Bar, at: Callable[[float], str], limits: tuple[float, float], digits: int) -> str:
+    low, high = limits
+    inside = low <= bar.centre <= high
+    drawn = ""
+    known = bar.low is not None and bar.high is not None
+    if known and bar.high >= low and bar.low <= high:
+        start, end = at(max(bar.low, low)), at(min(bar.high, high))
+        drawn += f'<line x1="{start}" x2="{end}" y1="{MIDDLE}" y2="{MIDDLE}"/>'
+    if bar.centre < low or (known and inside and bar.low < low):
+        drawn += f'<svg><path d="M-7 {MIDDLE}l7-4v8z"/></svg>'
+    if bar.centre > high or (known and inside and bar.high > high):
+        drawn += f'<svg x="100%"><path d="M7 {MIDDLE}l-7-4v8z"/></svg>'
+    for _, value in bar.dots:
+        if low <= value <= high:
+            drawn += f'<circle cx="{at(value)}" cy="{MIDDLE + 7}" r="1.7"/>'
+    if inside:
+        shape = SHAPES[bar.mark.marker]
+        drawn += f'<svg x="{at(bar.centre)}"><path class="mark" d="{shape}"/></svg>'
+    hollow = ' class="hollow"' if bar.hollow else ""
+    label = isolated(bar.mark.label + (f", {bar.note}" if bar.note else ""))
+    interval = f"{decimals(bar.low, digits)} to {decimals(bar.high, digits)}" if known else DASH
+    return (
+        f'<tr{hollow}><th scope="row">{label}<td class="bar">'
+        f'<svg style="color:var(--{bar.mark.variable})">{drawn}</svg>'
+        f'<td class="number">{decimals(bar.centre, digits)}<td class="number">{interval}'
+    )
+
+
+def _dots(bars: Sequence[Bar], digits: int) -> Numbers | None:
+    """The values of the dots, a column for each label; None where there are no dots."""
+    labels = list(dict.fromkeys(label for bar in bars for label, _ in bar.dots))
+    if not labels:
+        return None
+    rows = []
+    for bar in bars:
+        values = dict(bar.dots)
+        rows.append(
+            [bar.mark.label + (f", {bar.note}" if bar.note else ""),
+             *(decimals(values.get(label), digits) for label in labels)]
+        )  # fmt: skip
+    return Numbers(["", *labels], rows)
 
 
 def _limits(bars: Sequence[Bar], zero: bool) -> tuple[float, float]:
@@ -76,89 +133,6 @@ def _limits(bars: Sequence[Bar], zero: bool) -> tuple[float, float]:
     if reach:
         edges = [min(max(e, min(centres) - reach), max(centres) + reach) for e in edges]
     return ends([*centres, *edges, *(value for bar in bars for _, value in bar.dots)], 0.03)
-
-
-def _rows(
-    bars: Sequence[Bar],
-    axis: str,
-    limits: tuple[float, float],
-    zero: bool,
-    digits: int,
-    width: float,
-    beside: bool,
-) -> Canvas:
-    """The rows, their names beside them or above."""
-    limit = int((width - 80) / 6.3)
-    names = [[_label(bar)] if beside else _wrapped(_label(bar), limit) for bar in bars]
-    row = 25 if beside else 22 + 16 * max(map(len, names), default=1)
-    left = max((text_width(_label(bar)) for bar in bars), default=0) + 16 if beside else 12
-    area = frame(
-        width, 58 + row * len(bars), limits, (len(bars) - 0.5, -0.5), left=left,
-        right=64 if beside else 8, top=6, bottom=48,
-    )  # fmt: skip
-    canvas = area.canvas
-    area.across(ticks(*limits, most=8 if width == WIDE else 5), axis)
-    middles = [area.y(i) for i in range(len(bars))]
-    firsts = [y + 4 if beside else y - row / 2 + 15 for y in middles]  # base lines of names
-    x, anchor = (left - 10, "end") if beside else (area.left, "start")
-    for lines, first in zip(names, firsts, strict=True):
-        for number, words in enumerate(lines):
-            canvas.text(x, first + 16 * number, words, anchor=anchor, halo=not beside)
-    for bar, first in zip(bars, firsts, strict=True):
-        value = decimals(bar.centre, digits)
-        canvas.text(width - 2, first, value, "muted", anchor="end", halo=not beside)
-    for i, (bar, middle) in enumerate(zip(bars, middles, strict=True)):
-        with canvas.group(i):
-            _bar(area, bar, middle if beside else middle + row / 2 - 10, limits, digits)
-    if zero:
-        canvas.line([(area.x(0), area.top), (area.x(0), area.bottom)], "ink")
-    return canvas
-
-
-def _bar(area: Frame, bar: Bar, y: float, limits: tuple[float, float], digits: int) -> None:
-    canvas, colour = area.canvas, bar.mark.variable
-    low, high = limits
-    if bar.low is not None and bar.high is not None and bar.high >= low and bar.low <= high:
-        start, end = area.x(max(bar.low, low)), area.x(min(bar.high, high))
-        canvas.line([(start, y), (end, y)], colour, 1.4 if bar.hollow else 2.6)
-        for beyond, x, way, value in (
-            (bar.low < low, start, -1, bar.low), (bar.high > high, end, 1, bar.high),
-        ):  # fmt: skip
-            if beyond and low <= bar.centre <= high:
-                _beyond(canvas, x, y, way, decimals(value, digits), colour)
-    if bar.dots:
-        for _, value in bar.dots:
-            if low <= value <= high:
-                canvas.mark("o", area.x(value), y + 7, colour, size=3.4, opacity=0.7)
-    if low <= bar.centre <= high:
-        canvas.mark(bar.mark.marker, area.x(bar.centre), y, colour, size=8, hollow=bar.hollow)
-    else:
-        right = bar.centre > high
-        x = area.right if right else area.left
-        _beyond(canvas, x, y, 1 if right else -1, "", colour)  # its value ends the row
-
-
-def _beyond(canvas: Canvas, x: float, y: float, way: int, words: str, colour: str) -> None:
-    """An arrow at the end of the axis with the value that lies beyond it."""
-    canvas.area([(x, y), (x - 7 * way, y - 4), (x - 7 * way, y + 4)], colour)
-    anchor = "end" if way > 0 else "start"
-    if words:  # on the line, which makes room for them
-        width = text_width(words, 11) + 4
-        start = x - 8 * way - (width if way > 0 else 0)
-        canvas.box(start, y - 6, width, 12, "paper")
-        canvas.text(x - 10 * way, y + 4, words, colour, 11, anchor, halo=True)
-
-
-def _label(bar: Bar) -> str:
-    return bar.mark.label + (f", {bar.note}" if bar.note else "")
-
-
-def _wrapped(words: str, limit: int) -> list[str]:
-    """`words` in lines of about `limit` letters: what is subtracted begins the second."""
-    own, minus, other = words.partition(" − ")
-    if len(words) <= limit or not minus:
-        return [shorten(words, limit)]
-    return [shorten(own, limit), shorten(f"− {other}", limit)]
 
 
 def difference_bar(found: Difference, label: str, note: str = "") -> Bar:

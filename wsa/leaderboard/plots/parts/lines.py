@@ -16,12 +16,11 @@ LINE = 15.0  # pixels between the names at the ends of lines
 
 @dataclass(frozen=True)
 class Line:
-    """A curve; `group` names the run or method it belongs to."""
+    """The curve of a run or a method."""
 
     mark: Mark
     x: np.ndarray
     y: np.ndarray
-    group: str = ""
 
 
 def curves(
@@ -33,14 +32,13 @@ def curves(
     height: float = 270,
 ) -> Picture:
     """Lines over training steps, each labelled at its end."""
-    said = f"{title}. {caption}"
     longest = max((text_width(line.mark.short) for line in lines), default=0)
     if longest < 60:
-        image = _lines(lines, axis, NARROW, height, longest, 40).svg(said)
+        image = _lines(lines, axis, NARROW, height, longest, 40).svg(title)
     else:
         image = both(
             _lines(lines, axis, 720, height, longest, 40),
-            _lines(lines, axis, 360, height + 60, 132, 20), said,
+            _lines(lines, axis, 360, height + 60, 132, 20), title,
         )  # fmt: skip
     return Picture(name, title, caption, image, _sampled(lines, axis))
 
@@ -54,7 +52,8 @@ def _lines(
     limit: int,
 ) -> Canvas:
     """The lines, with names of at most `limit` letters in `beside` pixels at their right."""
-    drawn = [(line, *thin(line.x, line.y)) for line in lines]
+    most = 40 if width > NARROW else 30
+    drawn = [(line, *thin(line.x, line.y, most)) for line in lines]
     drawn = [(line, x, y) for line, x, y in drawn if len(x)]
     right = max((float(x[-1]) for _, x, _ in drawn), default=1.0)
     heights = ends([float(v) for _, _, y in drawn for v in (y.min(), y.max())], 0.04)
@@ -62,14 +61,13 @@ def _lines(
     area.upwards(ticks(*heights), axis[1])
     area.across(ticks(0, right or 1.0, 5), axis[0], grid=False)
     ordered = sorted(drawn, key=lambda one: -one[2][-1])
-    wanted = [area.y(float(y[-1])) for _, _, y in ordered]
-    for (line, x, y), place in zip(ordered, spread(wanted, LINE, area.bottom), strict=True):
+    for line, x, y in ordered:
         points = [(area.x(a), area.y(b)) for a, b in zip(x, y, strict=True)]
-        with area.canvas.group(kind=line.group):
-            area.canvas.line(points, line.mark.variable, 1.7)
-            area.canvas.text(
-                area.right + 6, place + 4, shorten(line.mark.short, limit), line.mark.variable
-            )
+        area.canvas.line(points, line.mark.variable, 1.7)
+    wanted = [area.y(float(y[-1])) for _, _, y in ordered]
+    for (line, _, _), place in zip(ordered, spread(wanted, LINE, area.bottom), strict=True):
+        words = shorten(line.mark.short, limit)
+        area.canvas.text(area.right + 6, place + 4, words, line.mark.variable)
     return area.canvas
 
 

@@ -30,17 +30,15 @@ class Picture:
         name: its identifier on the page.
         title: its heading.
         caption: what is shown and how to read it.
-        svg: the drawing.
-        numbers: what was drawn.
-        outstanding: the group of lines that stands out among the others; empty: none.
+        drawing: an SVG, or a table with one in its cells.
+        numbers: what was drawn, where the drawing does not say it itself.
     """
 
     name: str
     title: str
     caption: str
-    svg: Markup
-    numbers: Numbers
-    outstanding: str = ""
+    drawing: Markup
+    numbers: Numbers | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path as File
 from wsa.leaderboard.plots.parts.canvas import Canvas, Group, Marker, Path, Words
 
 STYLE = File(__file__).parents[2] / "static" / "site.css"
-SHADES = 96  # colours of an image: enough for soft edges, a third of the size
+SHADES = 48  # colours of an image: enough for soft edges, a third of the size
 
 
 @functools.cache

@@ -85,7 +85,7 @@ def _sweep(
         canvas.line(points, line.mark.variable, 1.4)
         for x, y in points:
             canvas.mark(line.mark.marker, x, y, line.mark.variable, size=7)
-    image = canvas.svg(f"{title}. {caption}")
+    image = canvas.svg(title)
     values = [dict(zip(line.x, line.y, strict=True)) for line in lines]
     rows = [[f"{x:g}", *(decimals(value.get(x), digits) for value in values)] for x in tried]
     columns = [axis[0], *(f"{line.mark.label}: {axis[1]}" for line in lines)]
