@@ -28,7 +28,8 @@ def test_a_family_keeps_its_methods_the_controls_and_what_is_said_of_them():
     part = suite.only(["lora", "spectral"])
     assert set(part.methods) == {"majority", "head_only", "lora", "spectral_a"}
     assert [claim.id for claim in part.claims] == ["spectral-beats-lora"]
-    assert set(suite.only(["wsa"]).methods) == {"majority", "head_only", "wsa", "wsa_direction"}
+    ours = {"wsa", "wsa_direction", "wsa_budget"}
+    assert set(suite.only(["wsa"]).methods) == {"majority", "head_only"} | ours
 
 
 def test_what_is_left_out_moves_no_run_of_what_stays():
