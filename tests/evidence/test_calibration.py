@@ -256,7 +256,7 @@ def test_the_published_calibration_is_large_and_within_its_bounds():
 def test_the_published_file_is_a_row_a_line():
     lines = Path(calibration.__file__).with_name("calibration.json").read_text().splitlines()
     found = published()  # its seal fits
-    assert len(lines) <= len(found.rows) + len(found.worlds) + 20
+    assert len(lines) <= len(found.rows) + len(found.worlds) + 30
 
 
 @pytest.mark.slow
