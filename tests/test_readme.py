@@ -43,6 +43,49 @@ def test_the_gates_page_shows_the_table_that_was_measured():
     assert len(rows) == sum(line.count(" ± ") == 4 for line in shown.splitlines())
 
 
+SIGNED = r"[+−]?\d+\.\d\d"
+DIFFERENCE = re.compile(  # and its interval
+    rf"({SIGNED})(?: points?)?(?: [\w-]+){{0,5}} \((?:95 % interval )?({SIGNED}) to ({SIGNED})"
+    r"(?:, p = (\d\.\d+) after Holm|, p = (\d\.\d+))?"
+)
+
+
+def published_differences() -> dict[tuple[str, str, str], set[str]]:
+    """Difference and interval, as text writes them → p-values, those adjusted by Holm included."""
+    found = defaultdict(set)
+    for path in (ROOT / "published").glob("*/tables.json"):
+        for pair in json.loads(path.read_text())["comparisons"]:
+            if pair["interval"] is None:
+                continue
+            low, high = pair["interval"]["low"], pair["interval"]["high"]
+            for numbers in (pair["difference"], low, high), (-pair["difference"], -high, -low):
+                found[tuple(f"{number:z.2f}" for number in numbers)].add(f"{pair['p']:.3f}")
+    for path in (ROOT / "published").glob("*/claims.json"):
+        for claim in json.loads(path.read_text())["claims"]:
+            for judged in claim["judgements"]:
+                if judged["interval"] and judged["p_adjusted"] is not None:
+                    low, high = judged["interval"]["low"], judged["interval"]["high"]
+                    numbers = (judged["estimate"], low, high)
+                    key = tuple(f"{number:z.2f}" for number in numbers)
+                    found[key].add(f"{judged['p_adjusted']:.3f} after Holm")
+    return found
+
+
+def test_every_interval_in_the_text_is_that_of_a_published_comparison():
+    known, seen = published_differences(), 0
+    for name in ("README.md", "docs/gates.md"):
+        text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        for *numbers, adjusted, p in DIFFERENCE.findall(text):
+            key = tuple(number.replace("−", "-").lstrip("+") for number in numbers)
+            assert key in known, (name, numbers)
+            said = f"{adjusted} after Holm" if adjusted else p
+            assert not said or said in known[key], (name, numbers, said, known[key])
+            seen += 1
+        bare = re.findall(r"[(\s](−?\d+\.\d\d) to (−?\d+\.\d\d)\b", text)
+        assert len(bare) == len(DIFFERENCE.findall(text)), (name, bare)
+    assert seen > 5
+
+
 def test_every_figure_in_the_tables_is_measured():
     rows = [
         [cell.strip(" *") for cell in line.strip("|").split("|")]

@@ -48,6 +48,7 @@ def test_the_bootstrap_of_a_mean_is_the_analysis_of_variance(seed):
     assert found.mean == pytest.approx(expected.mean)
     assert found.by_seed == pytest.approx(expected.by_seed, rel=0.05)
     assert found.by_sentence == pytest.approx(expected.by_sentence, rel=0.1)
+    assert found.rest == pytest.approx(expected.rest, rel=0.05)
     assert found.p_value() == pytest.approx(expected.p_value(), rel=0.1, abs=2e-3)
     assert found.nonzero_sentences == expected.nonzero_sentences
     for own, other in zip(found.interval(), expected.interval(), strict=True):
@@ -64,6 +65,7 @@ def test_variances_of_draws_by_hand():
     rest = (apart - together) / 1
     assert found.mean == pytest.approx(0.6)
     assert found.by_seed == pytest.approx(max(0.02 / 2, rest))
+    assert found.rest == pytest.approx(rest)
     assert found.by_sentence == pytest.approx(max(together - rest, 0))
     assert (found.seeds, found.sentences) == (2, 3)
     # where seeds do not differ but by sentences, all is the sentences'

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 from wsa.evidence.bootstrap import RESAMPLES
 from wsa.evidence.comparisons import compare_all, comparison_table, estimate
 from wsa.evidence.measure import Predictions
@@ -132,14 +132,24 @@ def test_only_common_seeds_are_paired(suite):
     assert len(found[0].mcnemar) == 1
 
 
-def test_estimate_over_seeds_is_students(suite):
+def test_an_estimate_s_intervals_are_for_other_seeds_and_for_other_sentences(suite):
     rng = np.random.default_rng(3)
     runs = _runs(suite, {("lora", "unpruned"): _right(rng, 0.9)})
     found = estimate(runs, ("lora", "unpruned"))
-    values = [100 * right.mean() for right in runs.predictions.by_run["lora", "unpruned"].values()]
-    interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert found.interval_seeds.low == pytest.approx(interval.low)
-    assert found.interval.low < found.mean < found.interval.high
+    table = np.stack(list(runs.predictions.by_run["lora", "unpruned"].values())).astype(float)
+    values = 100 * table.mean(1)
+    rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    of_rest = 100**2 * (rest**2).sum() / (2 * 299) / 300
+    variance = max(values.var(ddof=1), of_rest)
+    unsure = 1 - 2 / 3 * of_rest / variance
+
+    def beyond(t):
+        return 1.5 * unsure * stats.t.sf(t, 2) + (1 - unsure) * stats.t.sf(t, 299) - 0.025
+
+    half = optimize.brentq(beyond, 0, 99) * (variance / 3) ** 0.5
+    ends = (found.interval_seeds.low, found.interval_seeds.high)
+    assert ends == pytest.approx((found.mean - half, found.mean + half))
+    assert found.interval.low < ends[0] and found.mean < found.interval.high < 100
     alone = estimate(
         _runs(suite, {("lora", "unpruned"): _right(rng, 0.9, (1,))}), ("lora", "unpruned")
     )

@@ -220,7 +220,7 @@ def _differences(
 def _p_value(measure: Measure, b: Unit, a: Unit, seeds: tuple[int, ...]) -> float:
     """That both are equally good."""
     if len(seeds) > 1:
-        return float(measure.difference(b, a, seeds).p_value())
+        return float(measure.difference(b, a, seeds).once().p_value())
     if measure.metric.name == "accuracy":
         in_b, in_a = (
             measure.predictions.table(unit, seeds) == measure.predictions.labels for unit in (b, a)

@@ -118,10 +118,12 @@ def two_way_of_draws(
     return TwoWay(
         mean=mean,
         by_seed=np.maximum(values.var(-1, ddof=1) / seeds, rest),
+        rest=rest,
         by_sentence=np.maximum(together - rest, 0),
         seeds=seeds,
         sentences=sentences,
         nonzero_sentences=nonzero_sentences,
+        tied=(np.ptp(values, -1) == 0) & (np.ptp(draws, -2) == 0).all(-1),
     )
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 from wsa.evidence import bootstrap
 from wsa.evidence.measure import Measure, Unit
 from wsa.evidence.runs import Runs
-from wsa.evidence.statistics import ALPHA, TwoWay, stacked, t_interval
+from wsa.evidence.statistics import ALPHA, TwoWay, stacked
 from wsa.records.evidence import Estimate, Interval, McNemar, PairComparison
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def estimate(
     seeds = runs.seeds(unit, split=split)
     values = measure.values(unit, seeds)
     several = len(seeds) > 1
-    spread = measure.spread(unit, seeds) if several else None
+    on_these, on_others = measure.intervals(unit, seeds) if several else (None, None)
     return Estimate(
         method=unit[0],
         state=unit[1],
@@ -59,8 +59,8 @@ def estimate(
         sentences=measure.predictions.sentences,
         mean=float(values.mean()),
         std=float(values.std(ddof=1)) if several else None,
-        interval_seeds=_interval(t_interval(values)) if several else None,
-        interval=measure.interval(spread.interval()) if spread else None,
+        interval_seeds=on_these,
+        interval=on_others,
         seed_disagreement=(
             _seed_disagreement(measure.predictions.table(unit, seeds))
             if several and runs.task.classes

@@ -11,7 +11,7 @@ from wsa.errors import InputError, remake
 from wsa.evidence.judgements import number
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Run, Runs
-from wsa.evidence.statistics import FEWEST_DIFFERING, judge_order
+from wsa.evidence.statistics import judge_order
 from wsa.identity import own_tuners
 from wsa.layout import runs_below
 from wsa.records.evidence import Finding
@@ -33,7 +33,7 @@ def check(runs: Runs) -> tuple[Finding, ...]:
         *_mixed(runs),
         *_conditions(runs),
         *_collapsed(runs),
-        *_hardly_any_chance(runs),
+        *_alike(runs),
         *_below_controls(runs),
         *_outliers(runs),
         *_edges(runs),
@@ -196,8 +196,8 @@ def _collapsed(runs: Runs) -> list[Finding]:
     return found
 
 
-def _hardly_any_chance(runs: Runs) -> list[Finding]:
-    """Methods whose own intervals take a lack of spread for certainty."""
+def _alike(runs: Runs) -> list[Finding]:
+    """Methods whose seeds give the very same answers, which says nothing about other seeds."""
     found = []
     for unit in runs.units():
         method, state = unit
@@ -205,22 +205,16 @@ def _hardly_any_chance(runs: Runs) -> list[Finding]:
         control = runs.suite.method(method).kind == "majority"
         if len(seeds) < 2 or state == "gate_only" or control:
             continue
-        wrong = FEWEST_DIFFERING
-        if runs.task.classes:
-            wrong_on = runs.predictions.table(unit, seeds) != runs.predictions.labels
-            wrong = int(wrong_on.any(0).sum())
-        if np.ptp(runs.headline.values(unit, seeds)) == 0:
-            why = f"all {len(seeds)} seeds give the very same number"
-        elif wrong < FEWEST_DIFFERING:
-            why = f"only {wrong} sentence{'s are' if wrong != 1 else ' is'} ever wrong"
-        else:
+        said = runs.predictions.table(unit, seeds)
+        if (said != said[0]).any():
             continue
         name = _called(runs, method, state)
         found.append(
             Finding(
                 severity="note",
                 about=name,
-                message=f"{why}: the intervals of {name} by itself are too narrow",
+                message=f"all {len(seeds)} seeds of {name} give the very same answers, which says "
+                "nothing about other seeds: what is claimed of its value stays undecided",
                 runs=runs.paths(method, seeds),
             )
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from wsa.evidence.runs import Runs
-from wsa.evidence.statistics import CONTRADICTED, SUPPORTED
+from wsa.evidence.statistics import CONTRADICTED, FEWEST_SEEDS, LOOKS, SUPPORTED
 from wsa.records.evidence import Judgement, VerdictWord
 from wsa.records.predictions import STATE_WORDS
 from wsa.task import Metric
 
 NOTHING = "—"
-ONE_SEED = "One seed says nothing about other seeds."
-ONE_MORE = "At least 2 seeds are needed, better 5."
+TOO_FEW = {1: "One {0} says nothing about other {0}s", 2: "Two {0}s say too little about others"}
+AGAIN = f"; valid if judged again at {', '.join(map(str, LOOKS[:-1]))} and {LOOKS[-1]} seeds"
+MORE = f"At least {FEWEST_SEEDS} seeds are needed, better 5."
 
 _WORDS: dict[int, VerdictWord] = {SUPPORTED: "supported", CONTRADICTED: "contradicted"}
 _EMPTY = {
@@ -50,6 +51,17 @@ def called(runs: Runs, method: str, state: str | None = None) -> str:
     """A method in a sentence, by its title; with its state in words where it has several."""
     known = runs.suite.method(method)
     return f"{known.title} ({STATE_WORDS[state]})" if state and known.gated else known.title
+
+
+def undecided_yet(sentence: str, count: int, what: str = "seed", **fields) -> Judgement:
+    """A claim for which one or two seeds are too few; `sentence` says what they gave."""
+    return undecided(f"{sentence}. {TOO_FEW[count].format(what)}.", advice=MORE, **fields)
+
+
+def undecided_alike(sentence: str, count: int, **fields) -> Judgement:
+    """A claim whose seeds give the same answers; `sentence` says which."""
+    said = f"{sentence}, but all {count} seeds give the very same answers: others may well differ."
+    return undecided(said, advice="Seeds that all answer alike cannot decide it.", **fields)
 
 
 def too_few(runs: Runs, seeds: Collection[int], *methods: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from wsa.evidence import bootstrap
-from wsa.evidence.statistics import TwoWay, two_way
+from wsa.evidence.statistics import TwoWay, proportion_interval, two_way
 from wsa.records.evidence import Interval
 from wsa.task import Metric
 
@@ -73,6 +73,13 @@ class Measure:
         return Interval(low=float(low), high=float(high))
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value that the metric can have, as a page shows it."""
+        if self.metric.unit == "%":
+            return 0.0, 100.0
+        return (-100.0, 100.0) if self.metric.scale == 100 else (0.0, np.inf)
+
+    @property
     def sign(self) -> int:
         """1 if greater is better, else −1."""
         return 1 if self.metric.greater_is_better else -1
@@ -89,6 +96,16 @@ class Measure:
             self._values(unit, seeds), self.draws(unit, seeds), self.predictions.sentences,
             np.asarray(self.predictions.sentences),
         )  # fmt: skip
+
+    def intervals(self, unit: Unit, seeds: Seeds) -> tuple[Interval, Interval]:
+        """Of the mean over seeds, two at least: for other seeds on these sentences, and for other
+        seeds and other sentences. Both lie where the metric can lie.
+        """
+        spread = self.spread(unit, seeds).once()
+        right_or_wrong = self.metric.per_sentence and self._scores(unit, seeds).dtype == bool
+        on_others = proportion_interval(spread) if right_or_wrong else spread.interval()
+        on_these = spread.on_these_sentences().interval()
+        return tuple(self.interval(ends).within(*self.limits) for ends in (on_these, on_others))
 
     def difference(self, a: Unit, b: Unit, seeds: Seeds) -> TwoWay:
         """The metric of `a` minus that of `b`, paired by seed, two at least, and sentence."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsa.evidence.comparisons import find_pair
-from wsa.evidence.judgements import number, too_few
+from wsa.evidence.judgements import AGAIN, number, too_few
 from wsa.evidence.measure import Unit
 from wsa.evidence.runs import Runs
-from wsa.evidence.statistics import Decisions, TwoWay
+from wsa.evidence.statistics import FEWEST_SEEDS, Decisions, TwoWay
 from wsa.records.evidence import PairComparison
 
 
@@ -23,6 +23,11 @@ class Pair:
     second: Unit
     seeds: tuple[int, ...]
     spread: TwoWay | None  # none for fewer than two common seeds
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are seeds enough to judge it."""
+        return len(self.seeds) >= FEWEST_SEEDS
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ def measure_pair(runs: Runs, first: str, second: str, state: str) -> Pair:
 def decide_together(
     pairs: Sequence[Pair], decide: Callable[[list[Pair]], Decisions]
 ) -> tuple[int, list[Decision | None]]:
-    """How many of the pairs can be judged, and what became of each; None: it cannot be."""
-    family = [pair for pair in pairs if pair.spread]
+    """How many of the pairs can be judged, and what became of each; None: of too few seeds."""
+    family = [pair for pair in pairs if pair.enough]
     if not family:
         return 0, [None] * len(pairs)
     made = decide(family)
@@ -59,7 +64,7 @@ def decide_together(
         Decision(int(code), float(p), float(adjusted), int((made.p >= p).sum()))
         for code, p, adjusted in zip(made.codes, made.p, made.p_adjusted, strict=True)
     )
-    return len(family), [next(found) if pair.spread else None for pair in pairs]
+    return len(family), [next(found) if pair.enough else None for pair in pairs]
 
 
 def stated(runs: Runs, pair: Pair, claimed: str, test: str, family: int) -> dict[str, Any]:
@@ -68,7 +73,7 @@ def stated(runs: Runs, pair: Pair, claimed: str, test: str, family: int) -> dict
         "state": pair.state,
         "claimed": claimed,
         "unit": runs.task.headline.difference_unit,
-        "test": test + (f"; Holm over {family} comparisons" if family > 1 else ""),
+        "test": test + AGAIN + (f"; Holm over {family} comparisons" if family > 1 else ""),
         "seeds": len(pair.seeds),
         "runs": runs.paths(pair.first[0], pair.seeds) + runs.paths(pair.second[0], pair.seeds),
     }

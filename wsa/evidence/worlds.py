@@ -23,9 +23,10 @@ from jaxtyping import Float, Num
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
+from wsa.evidence.accuracies import SENTENCES
+from wsa.evidence.statistics import LOOKS
 from wsa.task import METRICS, Metric
 
-SENTENCES = 872
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
@@ -47,6 +48,7 @@ class MetricKind:
         noise: of a single prediction.
         positive: the share of class 1; None where the label is a number.
         one_in: of so many worlds of an accuracy, one is made of this kind: they take long.
+        looks: seeds at which they are judged.
     """
 
     name: str
@@ -61,6 +63,7 @@ class MetricKind:
     noise: float = 1.0
     positive: float | None = None
     one_in: int = 5
+    looks: tuple[int, ...] = LOOKS
 
     @property
     def metric(self) -> Metric:
@@ -180,7 +183,7 @@ KINDS = (
     ),
     MetricKind(
         "Spearman", "rank correlation 89, seeds vary by 0.3", "spearman", 89.0, (0.0, 1.0),
-        luck=0.0175, lean=0.03, one_in=20, **_NUMBERS,
+        luck=0.0175, lean=0.03, one_in=20, looks=(3, 5), **_NUMBERS,
     ),
     MetricKind(
         "squared error", "0.28 where the labels' variance is 1", "mean_squared_error", 0.28,

@@ -33,6 +33,10 @@ class Interval(Record):
         """That of `about` minus the number."""
         return Interval(low=about - self.high, high=about - self.low)
 
+    def within(self, low: float, high: float) -> Interval:
+        """The part of it between `low` and `high`."""
+        return Interval(low=max(self.low, low), high=min(self.high, high))
+
 
 class Estimate(Record):
     """One metric of one method in one state, on one split."""
@@ -78,7 +82,8 @@ class PairComparison(Record):
         description="mean headline metric of a minus that of b, also where less of it is better"
     )
     interval: Interval | None = Field(
-        description="for other seeds and other sentences; null for n = 1"
+        description="for other seeds and other sentences, also if looked at again at 3, 5, 10 and "
+        "20 seeds; null for n = 1"
     )
     p: float | None = Field(description="two-sided, that the difference is zero; same model")
     seed_share: float | None = Field(description="of the difference's variance, due to seeds")
@@ -282,7 +287,13 @@ class World(Record):
 
     name: str
     description: str
+    role: Literal["chosen", "confirmed", "limit"] = Field(
+        default="chosen",
+        description="whether the test's constants were chosen with such worlds; of the others, "
+        "`limit` worlds are not as the test takes them to be",
+    )
     metric: str = "accuracy"
+    sentences: int = 872
     accuracy: float = Field(description="the metric's true value, as it is shown")
     seed_std: float = Field(description="of a method's true metric over seeds")
     seed_disagreement: Percent | None = Field(
@@ -296,20 +307,36 @@ class World(Record):
 class CalibrationRow(Record):
     """How the engine judged worlds of one kind, whose truth is known."""
 
-    claim: Literal["order", "equivalent", "value", "effective_rank"]
+    claim: Literal[
+        "order", "equivalent", "value", "effective_rank", "interval", "interval_seeds"
+    ] = Field(
+        description="`interval`, `interval_seeds`: those of one method's estimate, supported where "
+        "they cover the true accuracy"
+    )
     metric: str = Field(default="accuracy", description="that the claim is about")
     world: str
     seeds: int
+    looks: tuple[int, ...] = Field(
+        default=(), description="judged after so many seeds each; any of these verdicts counts"
+    )
     truth: float = Field(
         description="order, equivalent: true difference as it is shown (points); value: how far "
-        "the true accuracy lies from the claimed one, in points; effective_rank: the true mean"
+        "the true accuracy lies from the claimed one, in points; effective_rank: the true mean; "
+        "intervals: the true accuracy"
     )
     true: bool | None = Field(description="is the claim true? null: an order without a difference")
     supported: Rate
     contradicted: Rate
     wrong: Rate = Field(description="verdicts that the truth forbids")
     any_wrong: Rate | None = Field(
-        default=None, description="a wrong verdict on any of two order claims judged together"
+        default=None, description="a wrong verdict on any of two claims judged together (Holm)"
+    )
+    one_look: Rate | None = Field(
+        default=None,
+        description="supported (without a difference: wrong), had there been this look alone",
+    )
+    mixed_model: Rate | None = Field(
+        default=None, description="the same, had a linear mixed model decided"
     )
     bootstrap_wrong: Rate | None = Field(
         default=None,
@@ -326,6 +353,7 @@ class Calibration(Record):
     resamples: int = Field(default=0, description="draws of the bootstrap in these worlds")
     seed: int
     sentences: int
+    looks: tuple[int, ...] = Field(default=(), description="seeds at which claims are judged")
     level: float = LEVEL
     value_margin: Points
     equivalence_margin: Points = 2.0

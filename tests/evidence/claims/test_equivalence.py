@@ -1,5 +1,7 @@
 """Are two methods alike within a margin? Against scipy's tests and against intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,7 +9,7 @@ from tests.evidence.conftest import HYPOTHESIS, judged_in
 from tests.helpers.results import make_results, make_suite
 from wsa.evidence.aggregate import aggregate
 from wsa.evidence.calibration import published
-from wsa.evidence.planning import seeds_for_equivalence
+from wsa.evidence.planning import seeds_for_region
 from wsa.evidence.statistics import (
     CONTRADICTED,
     SUPPORTED,
@@ -25,7 +27,7 @@ def spread_of(values, sentences=1000) -> TwoWay:
 
 @pytest.mark.parametrize("values", [[0.1, 0.3, -0.2, 0.0], [1.4, 1.6, 1.2, 1.5], [-0.9, -1.0, 0.2]])
 def test_two_p_values_are_those_of_t_tests(values):
-    beyond, within = spread_of(values).equivalence_p(0.8)
+    beyond, within = spread_of(values).once().equivalence_p(0.8)
     below = stats.ttest_1samp(values, -0.8, alternative="greater").pvalue
     above = stats.ttest_1samp(values, 0.8, alternative="less").pvalue
     assert beyond == pytest.approx(max(below, above), rel=1e-6)
@@ -33,6 +35,9 @@ def test_two_p_values_are_those_of_t_tests(values):
     outwards = "greater" if side > 0 else "less"
     outside = stats.ttest_1samp(values, side, alternative=outwards).pvalue
     assert within == pytest.approx(min(2 * outside, 1.0), rel=1e-6)
+    price = {3: 2.5, 4: 3.75}[len(values)]  # of judging it again with more seeds
+    again = [min(price * p, 1.0) for p in (beyond, 2 * outside)]
+    assert spread_of(values).equivalence_p(0.8) == pytest.approx(again, rel=1e-6)
 
 
 def test_a_verdict_is_where_the_intervals_lie():
@@ -55,12 +60,29 @@ def test_a_verdict_is_where_the_intervals_lie():
     assert set(codes) == {SUPPORTED, UNDECIDED, CONTRADICTED}
 
 
+def test_answers_are_as_uncertain_as_the_margin_makes_them():
+    """A hundred seeds of the same answers but for one: a score test of paired proportions."""
+    values = np.zeros((100, 400), int)
+    values[:, :12], values[:, 12:20] = 1, -1  # 12 sentences won, 8 lost
+    values[0, 20] = 1
+    spread = two_way(values)
+    mean, margin = 4 / 400, 0.05
+    # as many more won as bring the difference to the margin
+    won, lost = 12 / 400 + margin - mean, 8 / 400
+    expected = (won + lost - margin**2) / 399
+    assert spread.if_apart(margin).by_sentence == pytest.approx(expected, rel=0.01)
+    assert spread.if_apart(margin).by_seed == spread.by_seed
+    assert spread.if_apart(0.005).by_sentence == spread.by_sentence  # it is further apart
+    assert spread.equivalence_p(margin)[0] > spread.region_p(-margin, margin)[0]
+    assert spread.equivalence_p(margin)[1] == spread.region_p(-margin, margin)[1]
+
+
 def test_several_are_judged_as_one_family():
     spread = spread_of([0.1, 0.05, 0.12, 0.08, 0.11])
-    alone = decide_equivalence([spread], [0.13])
+    alone = decide_equivalence([spread], [0.15])
     assert alone.p[0] == alone.p_adjusted[0] < 0.05
     wide = spread_of([3.0, -3.0, 1.0, 0.0, -1.0])
-    among = decide_equivalence([spread, wide, wide], [0.13] * 3)
+    among = decide_equivalence([spread, wide, wide], [0.15] * 3)
     assert among.p_adjusted[0] == pytest.approx(3 * alone.p[0])
     assert list(among.codes[1:]) == [UNDECIDED] * 2
 
@@ -107,42 +129,46 @@ def test_without_runs_and_with_one_seed(layout):
     make_results(layout, suite, {"lora": 94, "spectral_a": 94}, [2])
     judged = judged_in(aggregate(suite, layout), "lora-spectral_a", "unpruned")
     assert judged.verdict == "undecided" and "other seeds" in judged.sentence
+    make_results(layout, suite, {"lora": 94, "spectral_a": 94}, [1])
+    judged = judged_in(aggregate(suite, layout), "lora-spectral_a", "unpruned")
+    assert judged.verdict == "undecided" and "Two seeds say too little" in judged.sentence
+    assert judged.advice == "At least 3 seeds are needed, better 5."
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.2, 2.5])
-def test_the_plan_s_seeds_decide_in_about_four_of_five(mean):
+def test_the_plan_s_seeds_decide_in_four_of_five_at_least(mean):
     """Worlds as measured, with as many seeds as the plan says."""
     margin, of_seed, of_sentence, sentences = 1.0, 0.8, 3.0, 600
     rng = np.random.default_rng(1)
     measured = TwoWay(
-        mean=np.asarray(mean), by_seed=np.asarray(of_seed**2 / 3),
+        mean=np.asarray(mean), by_seed=np.asarray(of_seed**2 / 3), rest=np.asarray(0.0),
         by_sentence=np.asarray(of_sentence**2 / sentences), seeds=3, sentences=sentences,
-        nonzero_sentences=np.asarray(sentences),
+        nonzero_sentences=np.asarray(sentences), tied=np.asarray(False),
     )  # fmt: skip
-    more, advice = seeds_for_equivalence(measured, margin)
+    more, advice = seeds_for_region(measured, -margin, margin)
     assert more and f"About {more} more" in advice
     decided = 0
     for _ in range(300):
         seeds = rng.normal(0, of_seed, (3 + more, 1))
         world = two_way(mean + seeds + rng.normal(0, of_sentence, sentences))
         decided += int(decide_equivalence([world], [margin]).codes[0] != UNDECIDED)
-    assert 0.7 < decided / 300 < 0.95
+    assert decided / 300 > 0.73
 
 
 def test_the_plan_says_when_sentences_are_too_few():
     measured = spread_of([0.1, 0.3, -0.1], 50)
-    small = TwoWay(
-        measured.mean, measured.by_seed, np.asarray(1.0), 3, 50, np.asarray(50)
-    )  # fmt: skip
-    more, advice = seeds_for_equivalence(small, 0.5)
+    small = replace(measured, by_sentence=np.asarray(1.0))
+    more, advice = seeds_for_region(small, -0.5, 0.5)
     assert more is None and "50 sentences are too few" in advice and "About" in advice
 
 
-def test_it_is_wrong_in_at_most_five_percent_of_worlds():
-    rows = [row for row in published().rows if row.claim == "equivalent"]
-    assert len(rows) == 36
+def test_it_is_wrong_in_at_most_five_percent_however_often_it_is_looked_at():
+    found = published()
+    limits = {world.name for world in found.worlds if world.role == "limit"}
+    rows = [row for row in found.rows if row.claim == "equivalent" and row.world not in limits]
+    assert {row.world for row in rows} >= {"usual", "99.5 %", "50 sentences", "steady"}
     for row in rows:
         assert row.any_wrong.rate < 0.05 + 2 * row.any_wrong.standard_error + 1e-9
     # on the border a claim is supported as often as the level allows; with 2 points there is power
-    assert max(row.supported.rate for row in rows if row.truth == 2) > 0.01
+    assert max(row.supported.rate for row in rows if row.truth == 2) > 0.005
     assert max(row.supported.rate for row in rows if row.truth == 0) > 0.9

@@ -50,7 +50,7 @@ class EquivalenceClaim(BaseClaim):
             for state in claim.states
         ]
         scale = runs.task.headline.scale
-        margins = [claim.margin / scale for claim, pair in asked if pair.spread]
+        margins = [claim.margin / scale for claim, pair in asked if pair.enough]
         family, decisions = decide_together(
             [pair for _, pair in asked],
             lambda found: decide_equivalence([pair.spread for pair in found], margins),
@@ -72,12 +72,12 @@ def _judge(
 ) -> Judgement:
     from wsa.evidence import planning
     from wsa.evidence.judgements import (
-        ONE_MORE,
-        ONE_SEED,
         called,
         decided,
         not_measured,
         undecided,
+        undecided_alike,
+        undecided_yet,
     )
     from wsa.evidence.pairs import decided_fields, difference, measured, stated, unit
     from wsa.evidence.statistics import ALPHA, CONTRADICTED, SUPPORTED
@@ -91,7 +91,7 @@ def _judge(
     fields |= measured(runs, pair, comparisons)
     said = f"{first} minus {second} is {difference(runs, fields['estimate'])}"
     if decision is None:
-        return undecided(f"{said}. {ONE_SEED}", advice=ONE_MORE, **fields)
+        return undecided_yet(said, len(pair.seeds), **fields)
     tested, between = decided_fields(runs, pair, decision)
     fields |= tested
     said = f"{said} ({between})"
@@ -99,8 +99,10 @@ def _judge(
         return decided(decision.code, f"{said}: alike within {within}.", **fields)
     if decision.code == CONTRADICTED:
         return decided(decision.code, f"{said}: further apart than {within}.", **fields)
+    if pair.spread.tied:
+        return undecided_alike(said, len(pair.seeds), **fields)
     margin = claim.margin / runs.task.headline.scale
-    more, advice = planning.seeds_for_equivalence(pair.spread, margin, ALPHA / family)
+    more, advice = planning.seeds_for_region(pair.spread, -margin, margin, ALPHA / family)
     return undecided(
         f"{said}: these runs cannot tell whether they are alike within {within}.",
         more_seeds=more,

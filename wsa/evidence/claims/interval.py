@@ -35,9 +35,10 @@ class IntervalClaim(BaseClaim):
         """Is the mean effective rank, over modules and seeds, in the claimed interval?"""
         import numpy as np
 
-        from wsa.evidence.judgements import called, not_measured, too_few
+        from wsa.evidence.judgements import AGAIN, called, not_measured, too_few
         from wsa.evidence.reach import unreachable
         from wsa.evidence.regions import TEST, judge_mean
+        from wsa.evidence.statistics import one_way
 
         ranks = {
             seed: result.rank
@@ -48,18 +49,23 @@ class IntervalClaim(BaseClaim):
             "state": None,
             "claimed": f"{self.low:g} to {self.high:g}",
             "unit": "directions",
-            "test": TEST.format("seeds"),
+            "test": TEST.format("seeds") + AGAIN,
             "seeds": len(ranks),
             "runs": runs.paths(self.method, ranks),
         }
         name = called(runs, self.method)
         if not ranks:
             return (not_measured(f"There are no runs of {name} with gates.", **fields),)
+        effective = np.array([rank.effective_mean for rank in ranks.values()])
+        initial = max(rank.initial for rank in ranks.values())
+        modules = max(len(rank.effective_by_layer) for rank in ranks.values())
         judgement = judge_mean(
             f"The mean effective rank of {name}",
-            np.array([rank.effective_mean for rank in ranks.values()]),
+            effective,
+            one_way(effective, step=1 / modules) if len(ranks) > 1 else None,
             self.low,
             self.high,
+            limits=(0, initial),
             notes=too_few(runs, ranks, self.method) + _way(runs, self.method, ranks.values()),
             **fields,
         )

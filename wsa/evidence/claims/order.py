@@ -68,13 +68,13 @@ def _judge(
 ) -> Judgement:
     from wsa.evidence import planning
     from wsa.evidence.judgements import (
-        ONE_MORE,
-        ONE_SEED,
         called,
         decided,
         not_measured,
         number,
         undecided,
+        undecided_alike,
+        undecided_yet,
     )
     from wsa.evidence.pairs import decided_fields, difference, measured, stated, unit
     from wsa.evidence.statistics import ALPHA, CONTRADICTED, FEWEST_DIFFERING, SUPPORTED
@@ -93,7 +93,7 @@ def _judge(
     of += "" if metric.greater_is_better else ", where less is better,"
     ahead = f"{better} is {number(abs(gain), metric.places)}{unit(runs)} {side} {worse}{of}"
     if decision is None:
-        return undecided(f"{ahead}. {ONE_SEED}", advice=ONE_MORE, **fields)
+        return undecided_yet(ahead, len(pair.seeds), **fields)
     tested, between = decided_fields(runs, pair, decision)
     fields |= tested
     by = f"{difference(runs, gain)} ({between})"
@@ -101,6 +101,8 @@ def _judge(
         return decided(decision.code, f"{better} is better than {worse}{of}: {by}.", **fields)
     if decision.code == CONTRADICTED:
         return decided(decision.code, f"{better} is worse than {worse}{of}: {by}.", **fields)
+    if pair.spread.tied:
+        return undecided_alike(f"{ahead} ({between})", len(pair.seeds), **fields)
     why = "these runs cannot tell which is better"
     if pair.spread.nonzero_sentences < FEWEST_DIFFERING:
         why = f"they differ on only {pair.spread.nonzero_sentences} sentences, too few to tell"

@@ -12,6 +12,7 @@ from wsa.suite.strict import Name
 if TYPE_CHECKING:
     from wsa.evidence.runs import Runs
     from wsa.records.evidence import Judgement
+    from wsa.records.run import Result
 
 BASE = "base"  # the pretrained model without an adapter
 
@@ -54,8 +55,9 @@ class RatioClaim(BaseClaim):
     def _judge_parameters(self, runs: Runs, fields: dict[str, Any]) -> Judgement:
         import numpy as np
 
-        from wsa.evidence.judgements import called, not_measured, too_few
+        from wsa.evidence.judgements import AGAIN, called, not_measured, too_few
         from wsa.evidence.regions import TEST, judge_mean
+        from wsa.evidence.statistics import one_way
 
         seeds = [
             seed
@@ -63,7 +65,7 @@ class RatioClaim(BaseClaim):
             if {(self.method, seed), (self.reference, seed)} <= runs.results.keys()
         ]
         fields |= {
-            "test": TEST.format("seeds"),
+            "test": TEST.format("seeds") + AGAIN,
             "seeds": len(seeds),
             "runs": runs.paths(self.method, seeds) + runs.paths(self.reference, seeds),
         }
@@ -83,11 +85,15 @@ class RatioClaim(BaseClaim):
         counted = (
             f"{own.mean():,.0f} adapter parameters kept against {other.mean():,.0f}, without heads."
         )
+        ratios = own / other
+        step = max(_a_direction(runs.results[self.method, seed]) for seed in seeds)
         return judge_mean(
             f"The ratio of the adapter parameters kept by {names}",
-            own / other,
+            ratios,
+            one_way(ratios, step / other.mean()) if len(seeds) > 1 else None,
             self.low,
             self.high,
+            limits=(0, np.inf),
             notes=(counted, *too_few(runs, seeds, self.method, self.reference)),
             **fields,
         )
@@ -98,6 +104,7 @@ class RatioClaim(BaseClaim):
         from wsa.errors import InputError
         from wsa.evidence.judgements import called, not_measured
         from wsa.evidence.regions import TEST, judge_mean
+        from wsa.evidence.statistics import one_way
         from wsa.records.evidence import Inference
         from wsa.records.record import read_record
 
@@ -124,12 +131,16 @@ class RatioClaim(BaseClaim):
         )
         base = self.reference == BASE
         other_name = "the pretrained model" if base else called(runs, self.reference)
+        ratios = np.divide(own, other)
         judgement = judge_mean(
             f"The time of {called(runs, self.method)}, merged, divided by that of {other_name},",
-            np.divide(own, other),
+            ratios,
+            one_way(ratios).once() if len(ratios) > 1 else None,
             self.low,
             self.high,
             digits=3,
+            limits=(0, np.inf),
+            what="round",
             notes=(note,),
             sentences=timed.sentences,
             **fields,
@@ -137,3 +148,13 @@ class RatioClaim(BaseClaim):
         # the values are rounds here: what more seeds would do is not the question
         advice = "More rounds of timing may decide it." if judgement.advice else ""
         return judgement.model_copy(update={"more_seeds": None, "advice": advice})
+
+
+def _a_direction(result: Result) -> float:
+    """The parameters of one direction of a module, on average: the least that pruning drops; none
+    where nothing is pruned and the count is no matter of chance.
+    """
+    if result.rank is None:
+        return 0.0
+    adapter = result.parameters.trainable - result.parameters.head
+    return adapter / (result.rank.initial * len(result.rank.effective_by_layer))

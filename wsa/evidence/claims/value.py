@@ -43,8 +43,8 @@ class ValueClaim(BaseClaim):
 
     def _judge_in(self, runs: Runs, wanted: str) -> Judgement:
         """Is the metric, a number of these very sentences, about the claimed one?"""
-        from wsa.evidence.judgements import called, not_measured, too_few, unit_word
-        from wsa.evidence.regions import TEST, judge_mean, zero_spread
+        from wsa.evidence.judgements import AGAIN, called, not_measured, too_few, unit_word
+        from wsa.evidence.regions import TEST, judge_mean
 
         metric = runs.task.headline
         unit = (self.method, runs.state_of(self.method, wanted))
@@ -55,21 +55,24 @@ class ValueClaim(BaseClaim):
             "state": wanted,
             "claimed": f"{self.expected:g} ± {self.margin:g}{after}",
             "unit": unit_word(metric),
-            "test": TEST.format("seeds, on these sentences"),
+            "test": TEST.format("seeds, on these sentences") + AGAIN,
             "seeds": len(seeds),
             "runs": runs.paths(self.method, seeds),
         }
         if not seeds:
             return not_measured(f"There are no runs of {name}.", **fields)
-        values = runs.headline.values(unit, seeds)
+        several = len(seeds) > 1
+        spread = runs.headline.spread(unit, seeds).on_these_sentences() if several else None
         return judge_mean(
             f"The {metric.title} of {name}",
-            values,
+            runs.headline.values(unit, seeds),
+            spread and spread.times(metric.scale),
             self.expected - self.margin,
             self.expected + self.margin,
             after=after,
             digits=metric.places,
+            limits=runs.headline.limits,
             sentences=runs.predictions.sentences,
-            notes=too_few(runs, seeds, self.method) + zero_spread(values),
+            notes=too_few(runs, seeds, self.method),
             **fields,
         )
