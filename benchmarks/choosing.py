@@ -176,8 +176,8 @@ class Refit(Way):
             if START < done <= END:
                 for gate in gates.values():
                     gate.sub_(way).clamp_(min=0)
-            elif done > END:
-                self.left = self.left or {name: gate > 0 for name, gate in gates.items()}
+                self.left = {name: gate > 0 for name, gate in gates.items()}
+            elif self.left is not None:
                 for name, gate in gates.items():
                     gate.mul_(self.left[name])
 
