@@ -80,8 +80,8 @@ def changed(package: Path, *names: str) -> set[str]:
 
 # --- code ----------------------------------------------------------------------------------------
 
-RUNS = {"tokenise", "factors", "train", "prune", "evaluate", "inference", "thresholds"}
-TRAINED = {"train", "evaluate", "inference", "thresholds"}
+RUNS = {"tokenise", "factors", "train", "packed", "prune", "evaluate", "inference", "thresholds"}
+TRAINED = {"train", "packed", "evaluate", "inference", "thresholds"}
 
 
 def test_a_copy_has_the_hashes_of_the_original(package):
@@ -108,7 +108,7 @@ def test_comments_docstrings_and_line_breaks_do_not_count(package):
         "machine/estimates.py", "leaderboard/site.py", "leaderboard/plots/gates.py",
         "leaderboard/plots/of_mine.py", "evidence/verdicts.py", "evidence/claims/order.py",
         "evidence/claims/of_mine.py", "archive/verify.py", "records/run.py", "task.py",
-        "stages/check.py", "stages/export.py",
+        "stages/check.py", "stages/export.py", "suite/packing.py",
     ],
 )  # fmt: skip
 def test_what_moves_no_bit_can_change(package, name):
@@ -125,6 +125,7 @@ def test_what_moves_no_bit_can_change(package, name):
         ("learning/tokens.py", TRAINED | {"tokenise"}),
         ("stages/session.py", TRAINED),
         ("suite/defaults.py", TRAINED | {"prune"}),
+        ("packed/loop.py", {"packed"}),
         *((f"stages/{stage}.py", {stage}) for stage in sorted(RUNS)),
         ("suite/tuning.py", {"tune"}),
         ("stages/tune.py", {"tune"}),

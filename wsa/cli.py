@@ -13,11 +13,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from wsa.errors import InputError, is_out_of_memory
 from wsa.layout import Layout
 from wsa.machine.leases import leased_device
 
+T = TypeVar("T")
 Command = Callable[[argparse.Namespace, Layout], int | None]
 
 
@@ -52,19 +54,36 @@ def _factors(args: argparse.Namespace, layout: Layout) -> None:
 def _check(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.stages.check import check_method
 
-    suite = _trainable(args, layout)
+    suite = _trainable(args, layout, [args.method] if args.method else None)
     for method in [args.method] if args.method else suite.methods:
         check_method(suite, method, layout)
 
 
 def _train(args: argparse.Namespace, layout: Layout) -> None:
-    suite = _trainable(args, layout)
-    with _alone(suite, args, layout), leased_device():
+    suite = _trainable(args, layout, [args.method])
+    with _alone(suite, args.method, args.seed, layout), leased_device():
         from wsa.machine.estimates import check_gpu_memory, free_gpu
         from wsa.stages.train import train
 
         check_gpu_memory(suite, [args.method], layout, free_gpu())
         train(suite, args.method, args.seed, layout, args.checkpoint_seconds)
+
+
+def _train_packed(args: argparse.Namespace, layout: Layout) -> None:
+    from wsa.suite.packing import check_packable
+
+    runs = [(method, seed) for method in args.methods for seed in args.pack_seeds]
+    suite = _trainable(args, layout, args.methods)
+    check_packable(suite, runs)
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(_alone(suite, *run, layout))
+        stack.enter_context(leased_device())
+        from wsa.machine.estimates import check_gpu_memory, free_gpu
+        from wsa.stages.packed import train_packed
+
+        check_gpu_memory(suite, args.methods, layout, free_gpu())  # of one run at least
+        train_packed(suite, runs, layout, args.checkpoint_seconds)
 
 
 def _tune(args: argparse.Namespace, layout: Layout) -> None:
@@ -87,7 +106,7 @@ def _prune(args: argparse.Namespace, layout: Layout) -> None:
     from wsa.stages.prune import prune
 
     suite = _suite(args, layout)
-    with _alone(suite, args, layout, trained=True):
+    with _alone(suite, args.method, args.seed, layout, trained=True):
         pruning = prune(suite, args.method, args.seed, layout)
     rank = pruning.rank
     print(f"effective rank {rank.effective_mean:.2f} of {rank.initial} (|g| ≥ {rank.threshold})")
@@ -95,7 +114,7 @@ def _prune(args: argparse.Namespace, layout: Layout) -> None:
 
 def _evaluate(args: argparse.Namespace, layout: Layout) -> None:
     suite = _suite(args, layout)
-    with _alone(suite, args, layout, trained=True), leased_device():
+    with _alone(suite, args.method, args.seed, layout, trained=True), leased_device():
         from wsa.stages.evaluate import evaluate
 
         result = evaluate(suite, args.method, args.seed, layout)
@@ -291,7 +310,7 @@ def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     write_schemas(args.folder)
 
 
-def _alone(suite, args: argparse.Namespace, layout: Layout, *, trained: bool = False):
+def _alone(suite, method: str, seed: int, layout: Layout, *, trained: bool = False):
     """The lock of the run that a stage writes; a mistyped run leaves no folder behind.
 
     Args:
@@ -302,8 +321,8 @@ def _alone(suite, args: argparse.Namespace, layout: Layout, *, trained: bool = F
     """
     from wsa.machine.processes import alone
 
-    suite.method(args.method)
-    files = layout.run(suite.name, args.method, args.seed)
+    suite.method(method)
+    files = layout.run(suite.name, method, seed)
     if trained and not files.training.exists():
         return contextlib.nullcontext()  # nothing is there to write to: the stage says so
     return alone(files.folder)
@@ -327,12 +346,16 @@ def _suite(args: argparse.Namespace, layout: Layout):
     return tuned(suite.only(args.families.split(",")) if args.families else suite, layout)
 
 
-def _trainable(args: argparse.Namespace, layout: Layout):
-    """The same, for a stage that needs the chosen values; InputError where one is not there."""
+def _trainable(args: argparse.Namespace, layout: Layout, methods: list[str] | None):
+    """The same, for a stage that needs the chosen values of these methods, or of all of them.
+
+    Raises:
+        InputError: one is not there.
+    """
     from wsa.records.tuning import read_tuning
 
     suite = _suite(args, layout)
-    for method in [args.method] if args.method else suite.methods:
+    for method in methods or suite.methods:
         if suite.waits_for_trials(method):
             read_tuning(suite, method, layout)
     return suite
@@ -374,6 +397,11 @@ def _number(kind: type, low: float, below: float = math.inf) -> Callable[[str], 
         return value
 
     return read
+
+
+def _several(kind: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """What reads an argument: several of `kind`, with commas between them."""
+    return lambda text: [kind(part) for part in text.split(",")]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -418,12 +446,21 @@ def _parser() -> argparse.ArgumentParser:
     check = stage("check", _check, "check methods against their model, before training", "suite")
     check.add_argument("method", nargs="?", help="default: every method of the suite")
     train = stage("train", _train, "train one method with one seed", "suite", "method", "seed")
-    train.add_argument(
-        "--checkpoint-seconds", type=_number(float, 0),
-        default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
-        metavar="SECONDS", help="how often the state is saved, to go on from if the run is killed "
-        "(default: WSA_CHECKPOINT_SECONDS, else 60; 0: after every step)",
+    packed = stage(
+        "train-packed", _train_packed, "train several seeds, or methods that differ in their rates "
+        "alone, together on one frozen backbone", "suite",
     )  # fmt: skip
+    packed.add_argument(
+        "methods", type=_several(str), metavar="method,…", help="one, or several with commas"
+    )
+    packed.add_argument("pack_seeds", type=_several(seed), metavar="seed,…", help="of each of them")
+    for sub in (train, packed):
+        sub.add_argument(
+            "--checkpoint-seconds", type=_number(float, 0),
+            default=os.environ.get("WSA_CHECKPOINT_SECONDS"),
+            metavar="SECONDS", help="how often the state is saved, to go on from if the run is "
+            "killed (default: WSA_CHECKPOINT_SECONDS, else 60; 0: after every step)",
+        )  # fmt: skip
     tune = stage("tune", _tune, "choose among a method's trials", "suite")
     tune.add_argument("method", nargs="?", help="default: every method with trials")
     stage("prune", _prune, "prune a trained gated adapter", "suite", "method", "seed")

@@ -31,6 +31,7 @@ DECIDES = {
     "factors": ("adapters/factors.py", "stages/factors.py"),
     "tune": ("suite/tuning.py", "stages/tune.py"),
     "train": (*_LEARNING, "stages/train.py"),
+    "packed": (*_LEARNING, "packed", "stages/packed.py"),
     "prune": ("adapters", "suite/defaults.py", "stages/prune.py"),
     "evaluate": (*_LEARNING, "stages/evaluate.py"),
     "inference": (*_LEARNING, "stages/inference.py"),

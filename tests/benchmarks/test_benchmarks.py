@@ -15,7 +15,7 @@ from wsa.adapters import SpectralConfig
 from wsa.layout import Layout
 from wsa.suite.load import load_suite
 
-from benchmarks import adapters, attention, batching, shrinking, steps, svd
+from benchmarks import adapters, attention, batching, packed, shrinking, steps, svd
 
 SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
 
@@ -146,6 +146,16 @@ def test_speed_is_reported_for_the_references_and_for_every_method_of_the_suite(
         runs = 3 * 2105 / row["steps/s"] / 60
         assert row["one run, min"] == pytest.approx(runs)
         assert row["5 seeds, min"] == pytest.approx(5 * runs)
+
+
+def test_packs_are_timed_beside_the_same_runs_one_by_one(tmp_path):
+    small = ["--runs", "2", "--steps", "1", "--rounds", "1", "--out", str(tmp_path), *SMALL]
+    rows = packed.main(small)
+    assert {row["method"] for row in rows} >= {"lora", "spectral_a", "wsa"}
+    for row in rows:
+        assert row["one by one, steps/s"] > 0 and row["together, steps/s"] > 0
+        assert 1 <= row["times the tokens"] < 2  # two batches, the shorter padded to the longer
+    assert (tmp_path / "packed.md").exists()
 
 
 @pytest.fixture

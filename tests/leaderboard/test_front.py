@@ -255,3 +255,37 @@ def test_people_read_titles_and_one_word_for_each_state(tmp_path):
         assert "251 k" not in text
     table = layout.table_md(suites[0].name).read_text()
     assert "251,400" in table and "peak memory GB" in table and "gates pruned %" in table
+
+
+def test_claims_of_the_project_itself_are_not_called_the_hypothesis_s(tmp_path):
+    layout = layout_in(tmp_path)
+    own = {**ORDER, "source": "this project, before these runs"}
+    suites = [make_suite("its", claims=[ORDER]), make_suite("ours", claims=[own])]
+    suites[1] = suites[1].model_copy(update={"question": "Does our own question hold?"})
+    for suite in suites:
+        make_results(layout, suite, ACCURACY)
+        aggregate(suite, layout)
+    render(suites, layout)
+    index = layout.index_page.read_text(encoding="utf-8")
+    assert index.count("The hypothesis’s questions") == 1
+    summaries = re.findall(r"<summary>(.*?)</summary>", index, re.DOTALL)
+    assert ["Does our own question hold?" in words for words in summaries[-2:]] == [False, True]
+    for suite, expected in zip(suites, (True, False), strict=True):
+        page = layout.suite_page(suite.name)
+        assert ("asks the same question" in page.read_text(encoding="utf-8")) == expected
+        table = (page.parent / "downloads/claims.tex").read_text(encoding="utf-8")
+        assert ("for another model" in table) == expected
+
+
+def test_findings_name_methods_by_their_titles(tmp_path):
+    layout = layout_in(tmp_path)
+    suite = make_suite("low", claims=[ORDER])
+    make_results(layout, suite, {**ACCURACY, "head_only": 90.0})
+    aggregate(suite, layout)
+    render([suite], layout)
+    source = layout.suite_page("low").read_text(encoding="utf-8")
+    warnings = re.search(r'id="?findings"?>(.*?)<h2', source, re.DOTALL)[1]
+    titles = {name: method.title for name, method in suite.methods.items()}
+    assert f"{titles['wsa']} (pruned) with " in warnings
+    assert f"better than {titles['head_only']} (" in warnings
+    assert f"<strong>{titles['wsa']} (pruned)" in warnings

@@ -58,7 +58,7 @@ def test_every_trial_stands_there_with_its_record(layout, page):
         record = json.loads(texts[f"{name}/{key}"])
         accuracy = 100 * record["states"]["unpruned"]["metrics"]["accuracy"]
         assert f"{accuracy:.2f}" in section
-    assert "learning_rate: least" in section
+    assert "learning rate: least" in section
 
 
 def test_the_picture_has_a_curve_for_each_method_and_its_numbers(page):
@@ -70,7 +70,7 @@ def test_the_picture_has_a_curve_for_each_method_and_its_numbers(page):
 
 
 def test_the_finding_the_protocol_and_a_method_s_page_tell_of_it(layout, page):
-    assert "the best of 4 trials has the least learning_rate tried" in page
+    assert "the best of 4 trials has the least learning rate tried" in page
     assert "4 trials a method" in page
     method = (layout.site / "tiny/methods/lora.html").read_text(encoding="utf-8")
     assert "0.0001 to 0.01, 4 trials" in method and "tune.adapter.lora_alpha" in method

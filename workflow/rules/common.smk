@@ -15,6 +15,7 @@ from wsa.files import sha256_file, sha256_json
 from wsa.layout import TRIALS, Layout
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
+from wsa.suite.packing import packs
 from wsa.suite.settings import choose_suites, read_settings, suites_tuned_in
 from wsa.suite.tuning import trial_names, trials_of
 

@@ -398,8 +398,11 @@ def _other_answers(task: Task, before: pd.DataFrame, after: pd.DataFrame) -> np.
 
 def _why_no_bits(old: Provenance, new: Provenance) -> Iterator[str]:
     """Reasons for which equal bits could not be expected."""
+    for provenance, now in ((old, "then"), (new, "now")):
+        if (made := provenance.execution) and old.execution != new.execution:
+            yield f"trained in a pack of {len(made.runs)} {now}: equal within round-off only"
     for stage, code in new.code.items():
-        if old.code.get(stage) != code:
+        if old.code_stage(stage) == new.code_stage(stage) and old.code.get(stage) != code:
             commit = old.environments["train"].git_commit
             yield f"other code of {stage}; the record's is of commit {commit}"
     if old.factors != new.factors:

@@ -404,6 +404,12 @@ def _hardware(result: Result) -> dict[str, str]:
     return {field: _listed(getattr(place, field) for place in _places(result)) for field in fields}
 
 
+def _execution(result: Result) -> dict[str, str]:
+    """Whether a run was trained by itself: 'single' and 'packed' agree within round-off only."""
+    execution = result.provenance.execution
+    return {"": execution.mode if execution else "single"}
+
+
 def _listed(values: Iterable[object]) -> str:
     """The different values that the stages of one run had."""
     return ", ".join(sorted({"none" if value is None else str(value) for value in values}))
@@ -419,6 +425,10 @@ ALIKE: tuple[tuple[str, str, Callable[[Result], dict[str, str]]], ...] = (
     (
         CODE,
         "warning",
-        lambda result: {stage: sha[:12] for stage, sha in result.provenance.code.items()},
+        lambda result: {
+            result.provenance.code_stage(stage): sha[:12]
+            for stage, sha in result.provenance.code.items()
+        },
     ),
+    ("their execution, which moves their last digits", "note", _execution),
 )

@@ -170,6 +170,11 @@ class SuiteResults:
         """Whether the claimed values were made for this suite's model and data."""
         return any(claim.kind == "value" for claim in self.suite.claims)
 
+    @property
+    def asks_hypothesis(self) -> bool:
+        """Whether claims of the hypothesis are judged here, and not only the project's own."""
+        return any(claim.source.startswith("the hypothesis") for claim in self.suite.claims)
+
     def difference(self, own: MethodState, other: MethodState) -> Difference | None:
         """One (method, state) minus another, where they have seeds in common."""
         return self.differences.get(own, {}).get(other)

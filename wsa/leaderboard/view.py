@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,6 +117,7 @@ class SuiteView:
         self._made: dict[Hashable, Any] = {}
         self.measured = results.measured
         self.claims_apply = results.claims_apply
+        self.asks_hypothesis = results.asks_hypothesis
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for all the suite's pages."""
@@ -192,11 +194,21 @@ class SuiteView:
 
     @cached_property
     def findings(self) -> list[list[Finding]]:
-        """The findings, the gravest first, those that say the same together."""
+        """The findings, the gravest first, those that say the same together; methods by title."""
         groups: dict[tuple[str, str], list[Finding]] = {}
-        for finding in self.results.findings:
+        for finding in map(self._titled, self.results.findings):
             groups.setdefault((finding.severity, finding.message), []).append(finding)
         return list(groups.values())
+
+    def _titled(self, finding: Finding) -> Finding:
+        """The finding with titles where the record has ids of methods, as "wsa (pruned)"."""
+        titles = {name: method.title for name, method in self.suite.methods.items()}
+        ids = "|".join(re.escape(name) for name in sorted(titles, key=len, reverse=True))
+        about = re.sub(rf"^({ids})(?=$| \(|, seed )", lambda m: titles[m[0]], finding.about)
+        # in a sentence an id may also be a word: only those with a state or a value behind them
+        message = re.sub(rf"(?<!\w)({ids})(?= \()", lambda m: titles[m[0]], finding.message)
+        message = message.replace("learning_rate", "learning rate")
+        return finding.model_copy(update={"about": about, "message": message})
 
     @cached_property
     def inference(self) -> list[Speed]:
@@ -312,27 +324,30 @@ class SuiteView:
         """
         claims = [claim for claim in self.suite.claims if claim.kind == "value"]
         groups = [
-            ("chosen on the sentences reported, or that do not say", False),
-            ("chosen on other sentences", True),
+            (
+                "whose settings were chosen on the very sentences they report, or may have been",
+                False,
+            ),
+            ("whose settings were chosen on other sentences", True),
         ]
         said = []
         for words, apart in groups:
             values = [float(row.value) for row in self.published if row.apart == apart]
             if not (claims and values):
                 continue
-            above = [sum(value < claim.expected for value in values) for claim in claims]
+            below = [sum(value < claim.expected for value in values) for claim in claims]
             places = [
-                f"{claim.expected:.1f} lies above {count or 'none'}"
-                for claim, count in zip(claims, above, strict=True)
+                f"{count or 'none'} {'are' if count > 1 else 'is'} below {claim.expected:.1f}"
+                for claim, count in zip(claims, below, strict=True)
             ]
             which = ", ".join(f"{claim.expected:.1f}" for claim in claims)
             said.append(
                 f"Of the {len(values)} published figures {words} ({min(values):.2f} to "
                 f"{max(values):.2f}), "
                 + (
-                    f"the claimed {'; '.join(places)}."
-                    if any(above)
-                    else f"every one lies above the claimed {which}."
+                    f"{', '.join(places)}, as claimed."
+                    if any(below)
+                    else f"every one is above the claimed {which}."
                 )
             )
         return said

@@ -417,6 +417,8 @@ def _measured(suite: Suite, name: str, layout: Layout, machine: Machine) -> Iter
             training = json.loads(run.training.read_text(encoding="utf-8"))
             where = training["environment"]
             there = Machine(where["processor"], where["accelerator"])
+            if where.get("execution"):  # a share of several runs' time, and the memory of all
+                continue
             if training["configuration"] == configuration and there.is_like(machine):
                 yield _Measured(
                     training["train_seconds"],

@@ -25,6 +25,18 @@ class Determinism(Record):
     raised_by: str | None = Field(description="what would raise the level; null at the highest")
 
 
+class Execution(Record):
+    """How a run was trained that was not trained by itself.
+
+    It computed what it would have by itself, but for float32's round-off.
+    """
+
+    mode: Literal["packed"]
+    runs: tuple[str, ...] = Field(
+        description="'method seed' of all that were trained together, this one included"
+    )
+
+
 class Environment(Record):
     """Where and with what a stage ran."""
 
@@ -39,6 +51,12 @@ class Environment(Record):
     git_clean: bool | None
     started: str = Field(description="UTC, ISO 8601")
     finished: str
+    # left out where it is not given: so the record of a single run stays what it was
+    execution: Execution | None = Field(
+        default=None,
+        exclude_if=lambda execution: execution is None,
+        description="of a training together with others; null for a run by itself",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -64,6 +82,16 @@ class Provenance(Record):
     factors: str | None = Field(description="sha256 over the factors used; null if none were")
     code: dict[str, str] = Field(description="stage → sha256 of the modules it uses")
     environments: dict[str, Environment] = Field(description="stage → where it ran")
+
+    @property
+    def execution(self) -> Execution | None:
+        """With which others the run was trained; None: by itself."""
+        place = self.environments.get("train")
+        return place.execution if place else None
+
+    def code_stage(self, stage: str) -> str:
+        """The stage of `wsa.identity` whose code the hash of `stage` is of."""
+        return "packed" if stage == "train" and self.execution else stage
 
     @property
     def determinism(self) -> Determinism:
@@ -104,7 +132,9 @@ class Training(Record):
     seed: int
     schedule: Schedule
     trained_sentences: int
-    train_seconds: float = Field(description="the loop alone, without loading")
+    train_seconds: float = Field(
+        description="the loop alone, without loading; of runs trained together, each its share"
+    )
     sentences_per_second: float
     peak_memory_bytes: int
     peak_memory_of: Literal["process", "accelerator"]

@@ -268,7 +268,10 @@ def _same(key: str, found: object, expected: object) -> None:
 def _check_environments(method: Method, result: Result) -> None:
     """Raise InputError for times that cannot be, and code that nobody can look up."""
     code = result.provenance.code
-    other = any(found != code_hash(stage, method.peft_types) for stage, found in code.items())
+    stage_of = result.provenance.code_stage
+    other = any(
+        found != code_hash(stage_of(stage), method.peft_types) for stage, found in code.items()
+    )
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     for stage, place in result.provenance.environments.items():
         try:
@@ -433,7 +436,7 @@ def _said(checked: Checked, data: str) -> Iterator[str]:
         other = any(
             stage in result.provenance.code
             and result.provenance.code[stage]
-            != code_hash(stage, checked.own.method(method).peft_types)
+            != code_hash(result.provenance.code_stage(stage), checked.own.method(method).peft_types)
             for (method, _), result in checked.runs.results.items()
         )
         if other:

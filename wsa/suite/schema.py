@@ -256,6 +256,21 @@ class Protocol(Strict):
     )
 
 
+class Execution(Strict):
+    """How the runs are trained; by itself each, where nothing is said.
+
+    It is no part of a run's digest: it moves no more than float32's round-off, and the record of
+    each run says how it was trained.
+    """
+
+    pack: int = Field(
+        ge=2,
+        le=64,
+        description="so many runs that differ in seeds or rates alone are trained together on one "
+        "frozen backbone, where the method can",
+    )
+
+
 class Tuning(Strict):
     """Every method gets the same number of trials, judged on training sentences kept apart."""
 
@@ -467,6 +482,11 @@ class Suite(Strict):
     seeds: Many[Seed] = Field(min_length=1)
     needs_gpu: bool = Field(default=False, description="refused on a CPU unless asked for")
     protocol: Protocol
+    execution: Execution | None = Field(
+        default=None,
+        exclude_if=lambda execution: execution is None,
+        description="default: every run is trained by itself",
+    )
     tuning: Tuning | None = Field(
         default=None, description="trials for every method before its seeds run"
     )
@@ -528,6 +548,12 @@ class Suite(Strict):
                 claim.check(self.data.task)
             except ValueError as error:
                 raise ValueError(f"claim '{claim.id}': {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _packs_are_in_float32(self) -> Suite:
+        if self.execution is not None and self.protocol.precision != "float32":
+            raise ValueError("execution: runs are packed in float32 alone (protocol.precision)")
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wsa.leaderboard.agreement import Agreement, Closeness
-from wsa.leaderboard.formats import DASH, count, decimals, memory, seconds
+from wsa.leaderboard.formats import DASH, decimals, memory, parameters, seconds
 from wsa.leaderboard.measures import axis, places, score
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def pairs_of(view: SuiteView) -> dict[str, object]:
             score(entry.mean, metric) + (f" ± {score(entry.std, metric)}" if entry.std else ""),
             f"{score(entry.low, metric)} to {score(entry.high, metric)}" if entry.low is not None
             else DASH,
-            str(entry.n), decimals(entry.effective_rank, 1), count(entry.kept),
+            str(entry.n), decimals(entry.effective_rank), parameters(entry.kept),
             seconds(entry.seconds), memory(entry.memory),
         ]
         for entry in view.entries

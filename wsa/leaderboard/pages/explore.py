@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from wsa.leaderboard.formats import count, decimals, memory, seconds
+from wsa.leaderboard.formats import decimals, memory, parameters, seconds
 from wsa.leaderboard.measures import axis
 from wsa.leaderboard.plots.parts.canvas import SHAPES
 from wsa.leaderboard.plots.parts.pictures import Mark
@@ -27,8 +27,8 @@ class Cost:
 
 
 COSTS = (
-    Cost("parameters", "Parameters kept", count),
-    Cost("rank", "Effective rank", lambda value: decimals(value, 1)),
+    Cost("parameters", "Parameters kept", parameters),
+    Cost("rank", "Effective rank", decimals),
     Cost("seconds", "Training time", seconds),
     Cost("memory", "Peak memory", memory),
     Cost("inference", "Inference time, s", decimals),

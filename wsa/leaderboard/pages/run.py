@@ -207,6 +207,7 @@ def _environments(run: RunView) -> Lines:
             (f"{prefix}platform", where.platform),
             (f"{prefix}linear algebra", f"{where.blas}; {where.threads} thread(s)"),
             (f"{prefix}run again, the same", repeats(where.determinism)),
+            (f"{prefix}trained together", where.execution and ", ".join(where.execution.runs)),
             (f"{prefix}versions", ", ".join(f"{k} {v}" for k, v in where.versions.items())),
             (f"{prefix}git commit", f"{where.git_commit}{changed}" if where.git_commit else None),
         ]

@@ -18,6 +18,7 @@ from wsa.leaderboard.view import SuiteView
 
 SECTION, ORDER = "scores", 0
 MOST_LABELS = 12
+BEST, BEST_NARROW = 6, 3  # that are named, where there are more; on a narrow screen
 FAR = 8  # times the next: a cost that would squeeze all others stands beside the axis
 IMAGE, ZOOM = (1200, 630), 1.6  # the size that links are shown with; pixels for one of a page's
 
@@ -129,7 +130,7 @@ def _drawing(
                 canvas.mark(one.mark.marker, x, y, colour, hollow=not entry.headline)
         rows += len(one.states)
         wanted.append(_label(one, *spots[one.end.name, one.end.state], view))
-    shown = wanted[: _named(arrows)]
+    shown = wanted[: _named(arrows, narrow=width < 500)]
     within = labels.Box(area.left + 3, area.top - 2, width - 3, area.bottom - 3)
     labels.write(canvas, shown, labels.place(shown, taken, within))
     return canvas
@@ -187,9 +188,11 @@ def _spots(
     return dict(zip(keys, apart(places_), strict=True))
 
 
-def _named(arrows: Sequence[Arrow]) -> int:
+def _named(arrows: Sequence[Arrow], narrow: bool = False) -> int:
     """How many of the best have their name beside them: all, where there are not too many."""
-    return len(arrows) if len(arrows) <= MOST_LABELS else MOST_LABELS // 2
+    if len(arrows) <= MOST_LABELS:
+        return len(arrows)
+    return BEST_NARROW if narrow else BEST
 
 
 def _label(one: Arrow, x: float, y: float, view: SuiteView) -> labels.Label:
@@ -225,7 +228,7 @@ def _caption(view: SuiteView, arrows: Sequence[Arrow]) -> str:
         words.append("Bars are 95 % intervals for other seeds and other sentences,")
     words.append(f"{_seeds(arrows)}. Marks with the same number of parameters stand side by side.")
     if len(arrows) > _named(arrows):
-        words.append(f"The best {_named(arrows)} are named.")
+        words.append(f"The best {BEST} are named, on a narrow screen {BEST_NARROW}.")
     drawn = {one.end.name for one in arrows}
     for entry in view.entries:
         if entry.headline and entry.name not in drawn:

@@ -150,13 +150,13 @@
     }
     for (const { row, look: [name, colour], px, py } of spots) { // a name where there is room for it
       if (row.dataset.state !== "headline") continue;
-      const words = name.replace(/, rank \d+$/, "").slice(0, 30);
-      const width = 7.4 * words.length;
+      const words = name.replace(/, rank \d+$/, "").replace(/^(.{33}).{2,}$/, "$1…");
+      const width = 7.9 * words.length;
       const places = [[px + 9, py + 4, "start"], [px - 9, py + 4, "end"], [px + 9, py - 9, "start"], [px - 9, py - 9, "end"],
         [px + 9, py + 17, "start"], [px - 9, py + 17, "end"]];
       for (const [x, y, anchor] of places) {
         const box = anchor === "start" ? [x, y - 11, x + width, y + 3] : [x - width, y - 11, x, y + 3];
-        if (box[0] < L || box[2] > W || box[1] < T - 10 || box[3] > H - B) continue;
+        if (box[0] < L || box[2] > W - 4 || box[1] < T - 10 || box[3] > H - B) continue;
         if (taken.some((o) => o[0] < box[2] && o[2] > box[0] && o[1] < box[3] && o[3] > box[1])) continue;
         taken.push(box);
         label(x, y, words, anchor, colour, true);

@@ -22,6 +22,7 @@ from wsa.leaderboard.results import Difference, RunView
 from wsa.leaderboard.view import SuiteView
 
 MOST_LABELS = 14
+BEST, BEST_NARROW = 7, 4  # that are named, where there are more; on a narrow screen
 SPREAD = 20  # a cost whose largest value is so many times its smallest is drawn by its logarithm
 
 
@@ -100,8 +101,10 @@ def against_cost(
                "n", "front"]  # fmt: skip
     if log:
         caption += " Logarithmic."
+    if len(on_front) < 2:
+        caption += " No front is drawn: no dearer method is clearly better than the cheapest."
     if len(points) > MOST_LABELS:
-        caption += f" The best {MOST_LABELS // 2} are named."
+        caption += f" The best {BEST} are named, on a narrow screen {BEST_NARROW}."
     image = both(*drawings, title)
     name = f"{slug(metric.name)}-{name}"
     return [Picture(name, title, caption, image, Numbers(columns, rows))]
@@ -186,7 +189,7 @@ def _drawing(
             canvas.mark(entry.mark.marker, px, py, colour)
         taken.append(labels.around(px, py))
     best = sorted(range(len(points)), key=lambda i: -gain(points[i].entry.mean, metric))
-    named = best if len(best) <= MOST_LABELS else best[: MOST_LABELS // 2]
+    named = best if len(best) <= MOST_LABELS else best[: BEST if wide else BEST_NARROW]
     wanted = [_label(points[i].entry, *spots[i]) for i in named]
     within = labels.Box(area.left + 3, area.top - 4, width - 2, area.bottom - 3)
     labels.write(canvas, wanted, labels.place(wanted, taken, within))

@@ -51,14 +51,16 @@ class Label:
 
 
 def named(title: str, most: int = 28) -> tuple[str, str]:
-    """A method's name, at most `most` letters of it, and its rank where the title ends with it.
+    """A method's name, at most `most` letters of it, and its rank, which tells namesakes apart.
 
-    >>> named("LoRA, rank 8"), named("WSA, constant learning rate")
-    (('LoRA', 'rank 8'), ('WSA, constant learning rate', ''))
+    >>> named("LoRA, rank 8"), named("Whole spectrum, rank 64 cut to 7")
+    (('LoRA', 'rank 8'), ('Whole spectrum', 'rank 64 cut to 7'))
+    >>> named("WSA, constant learning rate")
+    ('WSA, constant learning rate', '')
     """
-    name, comma, number = title.rpartition(", rank ")
-    if comma and number.isdecimal():
-        return shorten(name, most), f"rank {number}"
+    name, comma, rank = title.partition(", rank ")
+    if comma and rank[:1].isdecimal():
+        return shorten(name, most), shorten(f"rank {rank}", most)
     return shorten(title, most), ""
 
 
