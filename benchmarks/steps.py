@@ -186,9 +186,11 @@ class Workload:
 
     def ours(self, name: str, method: Method) -> Callable[[], float]:
         """This project's own training loop."""
+        steps = self.suite.protocol.epochs * len(self.epoch(self.batching(OURS)))
         model = attach(
-            optimise(self.model()), method, self.suite.model, self.folder, self.suite.largest_rank
-        ).to(self.device)
+            optimise(self.model()), method, self.suite.model, self.folder, self.suite.largest_rank,
+            steps,
+        ).to(self.device)  # fmt: skip
         chosen = self.chosen(OURS)
 
         def run() -> float:

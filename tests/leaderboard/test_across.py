@@ -82,7 +82,7 @@ def test_what_the_evidence_says_of_two_tasks_is_shown(pairs, numbers, tmp_path):
     for one in made:
         shutil.copytree(one.layout.results, layout.results, dirs_exist_ok=True)
     claim = {"id": "order", "kind": "order", "better": "full", "worse": "wsa", "sentence": "So.",
-             "source": "someone", "states": ["unpruned", "pruned"]}  # fmt: skip
+             "source": "someone", "states": ["pruned"]}  # fmt: skip
     collection = Collection.model_validate(
         {"name": "both", "title": "Both", "suites": [one.suite.name for one in made],
          "claims": [claim]}

@@ -146,7 +146,7 @@ def test_a_card_still_sorts(published, screen):
     page.find_element("css selector", ".leaderboard th[data-column=kept] button").click()
     kept = [float(cell.get_attribute("data-value")) for cell in
             page.find_elements("css selector", "td[data-head='Parameters kept']")]  # fmt: skip
-    assert kept == sorted(kept) and len(kept) == 11
+    assert kept == sorted(kept) and len(kept) == 14
 
 
 def fonts_of_pages(pdf: bytes) -> list[set[str]]:
