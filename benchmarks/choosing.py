@@ -331,7 +331,7 @@ ROWS = (
     Row("LoRA", "lora"),
     Row("spread", "spectral_spread"),
     gates_of(Way, "shrink, spread directions", 5e-4),
-    gates_of(Contribution, "shrink contributions", 1e-3, 4e-3),
+    gates_of(Contribution, "shrink contributions", 3e-4, 1e-3, 4e-3),
     gates_of(Refit, "shrink outside of AdamW, refit", 0.6, 0.9),
     gates_of(Adaptive, "shrink, adaptive weights", 5e-4, 2e-3),
     ratios("LoRA", "lora", 2.83e-3),
