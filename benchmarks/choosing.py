@@ -57,8 +57,8 @@ SIX = ("query", "key", "value", "attention.output.dense", "intermediate.dense", 
 class Way(Loop):
     """The product's loop with gates that may be asked for, and a way to cut to a rank."""
 
-    def _optimise(self, model: nn.Module, learning_rate: float | None) -> None:
-        super()._optimise(model, learning_rate)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self.optimizer.register_step_pre_hook(lambda *_: self.before_step())
 
     def before_step(self) -> None:
@@ -75,8 +75,8 @@ class Way(Loop):
 class Penalty(Way):
     """λ Σ wᵢ|gᵢ| with weights of a subclass, by its gradient; λ is the adapter's `l1`."""
 
-    def _optimise(self, model: nn.Module, learning_rate: float | None) -> None:
-        super()._optimise(model, learning_rate)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self.tuner.peft_config["default"].l1 = 0.0  # the product's own term
 
     def weights(self) -> dict[str, Float[Tensor, " r"]] | None:
@@ -260,8 +260,8 @@ class ByParameters(DirectionAllocator):
 class Wide(Way):
     """Chooses among six modules, for the parameters of a mean rank of 7 in query, key and value."""
 
-    def _optimise(self, model: nn.Module, learning_rate: float | None) -> None:
-        super()._optimise(model, learning_rate)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         costs = {name: direction_cost(layer) for name, layer in self.gated_layers().items()}
         config = self.tuner.peft_config["default"]
         budget = sum(7 * cost for name, cost in costs.items() if name.endswith(SIX[:3]))
