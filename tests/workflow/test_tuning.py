@@ -67,7 +67,7 @@ def test_another_suite_runs_at_the_values_found_and_has_no_trials_of_its_own(pro
     assert record["configuration"] == tiny["configuration"]
     page = (project / "site/other/index.html").read_text()
     assert "The values are those that suite <code>tiny</code> found" in page
-    assert f"learning_rate {values['learning_rate']:g}" in page
+    assert f"learning rate {values['learning_rate']:g}" in page
     # a lost choice is made again from the trials that are there
     (project / "results/tiny/tuning/lora.json").unlink()
     (project / "site/index.html").unlink()
