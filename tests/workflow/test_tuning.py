@@ -10,6 +10,7 @@ import pytest
 import yaml
 from tests.helpers.project import edit_yaml, make_project, snakemake
 from tests.leaderboard.page import carried
+from wsa.cli import main
 from wsa.suite.load import load_suite
 
 pytestmark = pytest.mark.workflow
@@ -68,6 +69,8 @@ def test_another_suite_runs_at_the_values_found_and_has_no_trials_of_its_own(pro
     page = (project / "site/other/index.html").read_text()
     assert "The values are those that suite <code>tiny</code> found" in page
     assert f"learning rate {values['learning_rate']:g}" in page
+    folders = [f"--{name}={project / name}" for name in ("config", "resources", "results", "site")]
+    assert main([*folders, "verify", "other", "--hashes"]) == 0
     # a lost choice is made again from the trials that are there
     (project / "results/tiny/tuning/lora.json").unlink()
     (project / "site/index.html").unlink()
