@@ -501,7 +501,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--rank", type=float, default=7.0, help="mean rank to compare at")
     parser.add_argument("--held-out", type=int, default=1500, help="sentences a judgement is by")
     parser.add_argument(
-        "--margin", type=float, default=1.5,
+        "--margin", type=float, default=1.0,
         help="a row whose best trial is further below that of the row beside it is not run again",
     )  # fmt: skip
     args = parser.parse_args(argv)
@@ -578,11 +578,12 @@ def write(rows: list[dict], args: argparse.Namespace, suite: Suite) -> None:
         for trial in row["trials"]
     ]
     protocol = suite.protocol
+    seeds = ", ".join(map(str, args.seeds[: rows[0]["n"]]))
     text = (
         f"{suite.name}: {protocol.train_sentences} training sentences × {protocol.epochs} epochs, "
         f"judged on {args.held_out} other training sentences, mean ± sample standard deviation "
-        f"over n seeds from {args.seeds[0]} on. Pruned: to a mean rank of {args.rank:g} at "
-        "most, where there are gates. Parameters: those of the directions that are then left. "
+        f"over seeds {seeds}. Pruned: to a mean rank of {args.rank:g} at most, where there are "
+        "gates. Parameters: those of the directions that are then left. "
         "Differences: pruned, in points, with 95 % intervals, paired by seed and sentence, "
         f"unadjusted.\n\n{table(shown)}\n\nTrials, seed {args.trial_seed}, judged on another "
         f"{args.held_out} training sentences. What is more than {args.margin:g} points below the "
