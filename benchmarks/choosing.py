@@ -496,12 +496,14 @@ def best_trials(runs: Runs, args: argparse.Namespace, suite: Suite) -> dict[str,
 def main(argv: list[str] | None = None) -> list[dict]:
     parser = arguments(__doc__)
     parser.add_argument("--suite", default="minilm-l6_budget_films")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[500, 501, 502, 503, 504])
+    parser.add_argument(
+        "--seeds", type=int, nargs="*", default=[500, 501, 502, 503, 504], help="none: trials alone"
+    )
     parser.add_argument("--trial-seed", type=int, default=1000)
     parser.add_argument("--rank", type=float, default=7.0, help="mean rank to compare at")
     parser.add_argument("--held-out", type=int, default=1500, help="sentences a judgement is by")
     parser.add_argument(
-        "--margin", type=float, default=1.5,
+        "--margin", type=float, default=1.0,
         help="a row whose best trial is further below that of the row beside it is not run again",
     )  # fmt: skip
     args = parser.parse_args(argv)
@@ -514,7 +516,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if not row.beside or trials[row.way]["best"] >= trials[row.beside]["best"] - args.margin
     ]  # fmt: skip
     made: dict[str, list[dict]] = {row.way: [] for row in goes_on}
-    rows: list[dict] = []
+    rows = [told(row, trials, made, args) for row in ROWS]
+    write(rows, args, suite)
     for seed in args.seeds:  # a command that is cut off leaves a table of the seeds so far
         for row in goes_on:
             made[row.way].append(runs(row, trials[row.way]["values"], seed, False))
@@ -531,7 +534,7 @@ def told(
     found |= {"chosen": trials[row.way]["values"], "trials": trials[row.way]["trials"]}
     found["best trial"] = trials[row.way]["best"]
     own = made.get(row.way, [])
-    found["n"] = len(own)
+    found |= {"goes on": row.way in made, "n": len(own)}
     for key in ("as trained", "pruned", "effective rank", "rank", "parameters"):
         found[key] = [run[key] for run in own]
     for name, other in (("minus choose", "choose"), ("minus the row beside", row.beside)):
@@ -572,21 +575,28 @@ def write(rows: list[dict], args: argparse.Namespace, suite: Suite) -> None:
             ),
             "effective rank": f"{trial.get('effective rank', math.nan):.2f}".replace("nan", "–"),
             "pruned, %": f"{trial['pruned']:.2f}",
-            "goes on": "yes" if row["n"] else "no",
+            "goes on": "yes" if row["goes on"] else "no",
         }
         for row in rows
         for trial in row["trials"]
     ]
     protocol = suite.protocol
+    seeds = ", ".join(map(str, args.seeds[: rows[0]["n"]]))
     text = (
         f"{suite.name}: {protocol.train_sentences} training sentences × {protocol.epochs} epochs, "
-        f"judged on {args.held_out} other training sentences, mean ± sample standard deviation "
-        f"over n seeds from {args.seeds[0]} on. Pruned: to a mean rank of {args.rank:g} at "
-        "most, where there are gates. Parameters: those of the directions that are then left. "
-        "Differences: pruned, in points, with 95 % intervals, paired by seed and sentence, "
-        f"unadjusted.\n\n{table(shown)}\n\nTrials, seed {args.trial_seed}, judged on another "
-        f"{args.held_out} training sentences. What is more than {args.margin:g} points below the "
-        f"row that it is beside is not run again.\n\n{table(tried)}"
+        f"judged on {args.held_out} other training sentences. Pruned: to a mean rank of "
+        f"{args.rank:g} at most, where there are gates.\n\n"
+    )
+    if shown:
+        text += (
+            f"Mean ± sample standard deviation over seeds {seeds}. Parameters: those of the "
+            "directions that are left. Differences: pruned, in points, with 95 % intervals, paired "
+            f"by seed and sentence, unadjusted.\n\n{table(shown)}\n\n"
+        )
+    text += (
+        f"Trials: one seed, {args.trial_seed}, judged on {args.held_out} training sentences that "
+        f"judge nothing else. What is more than {args.margin:g} points below the row that it is "
+        f"beside is not run again.\n\n{table(tried)}"
     )
     report("choosing", "Ideas for choosing directions", args.out, vars(args), rows, text)
 

@@ -102,3 +102,18 @@ def test_every_figure_in_the_tables_is_measured():
     assert set(parameters) <= known["parameters"]
     assert len(accuracies) + len(ranks) + len(parameters) == len([cell for cell in cells if cell])
     assert len(accuracies) > 10
+
+
+def test_the_gates_page_shows_the_trials_that_were_made():
+    rows = json.loads((ROOT / "published/benchmarks/choosing.json").read_text())["rows"]
+    shown = (ROOT / "docs/gates.md").read_text(encoding="utf-8").splitlines()
+    lines = {line.split(" | ")[0].strip("| "): line for line in shown if line.startswith("| ")}
+    best = {row["way"]: row["best trial"] for row in rows}
+    for row in (row for row in rows if row["beside"]):
+        trial = max(row["trials"], key=lambda trial: trial["pruned"])
+        told = [
+            f"{len(row['trials'])}", f"{trial['effective rank']:.2f}", f"{trial['parameters']:,}",
+            f"{trial['pruned']:.2f}", f"{row['beside']}: {best[row['beside']]:.2f}",
+            "yes" if row["goes on"] else "no",
+        ]  # fmt: skip
+        assert lines[row["way"]].strip("| ").split(" | ")[2:] == told
