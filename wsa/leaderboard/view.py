@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from wsa.leaderboard.entries import STATES, Entry, Further, entries_of
 from wsa.leaderboard.formats import repeats
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wsa.literature.schema import Literature, Row, Table
     from wsa.records.literature import JudgedOrdering
 
-T = TypeVar("T")
 BASE = "base"  # the pretrained model among the timed ones
 
 
@@ -114,16 +113,9 @@ class SuiteView:
         self.metric: Metric = self.task.headline
         self.marks = of_suite(self.suite, marks)
         self.collections = collections
-        self._made: dict[Hashable, Any] = {}
         self.measured = results.measured
         self.claims_apply = results.claims_apply
         self.asks_hypothesis = results.asks_hypothesis
-
-    def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` gives, made once for all the suite's pages."""
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
 
     @cached_property
     def entries(self) -> list[Entry]:

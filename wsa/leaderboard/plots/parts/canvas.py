@@ -71,7 +71,6 @@ class Group:
     """What belongs together; `rows` of the picture's numbers say what it is."""
 
     rows: Sequence[int] = ()
-    kind: str = ""
     parts: list[Path | Marker | Words | Group] = field(default_factory=list)
 
 
@@ -84,9 +83,9 @@ class Canvas:
         self._into = self.root
 
     @contextmanager
-    def group(self, *rows: int, kind: str = "") -> Iterator[None]:
+    def group(self, *rows: int) -> Iterator[None]:
         """What is drawn inside belongs together: to whoever points at it the `rows` are shown."""
-        outer, self._into = self._into, Group(rows, kind)
+        outer, self._into = self._into, Group(rows)
         yield
         outer.parts.append(self._into)
         self._into = outer
@@ -186,8 +185,7 @@ def _elements(parts: Sequence[Part]) -> str:
     match first:
         case Group():
             rows = f' data-row="{" ".join(map(str, first.rows))}"' if first.rows else ""
-            kind = f' class="{first.kind}"' if first.kind else ""
-            return f"<g{rows}{kind}>{''.join(map(_elements, _alike(first.parts)))}</g>"
+            return f"<g{rows}>{''.join(map(_elements, _alike(first.parts)))}</g>"
         case Path():
             return _paths(parts)
         case Marker() if _is_dot(first):
