@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from wsa.leaderboard.results import RunView
+    from wsa.leaderboard.said import Said
 
 
 @dataclass(frozen=True)
@@ -55,47 +54,28 @@ class Closeness:
         )  # fmt: skip
 
 
-def agreement(runs: Mapping[str, Sequence[RunView]]) -> Agreement | None:
+def agreement(found: Said) -> Agreement:
     """The `Agreement` of the methods whose predictions are of the same sentences."""
     import numpy as np
 
-    ids, labels, tables = _tables(runs)
-    if ids is None or not tables:
-        return None
-    right = [sum(t["right"].to_numpy().astype(int) for t in those) for those in tables.values()]
-    seeds = [len(those) for those in tables.values()]
-    return Agreement(ids, labels, list(tables), seeds, np.stack(right, axis=1))
+    right = [
+        sum(table["right"].to_numpy().astype(int) for table in those.values())
+        for those in found.tables.values()
+    ]
+    seeds = [len(those) for those in found.tables.values()]
+    return Agreement(found.ids, found.labels, list(found.tables), seeds, np.stack(right, axis=1))
 
 
-def closeness(runs: Mapping[str, Sequence[RunView]]) -> Closeness | None:
+def closeness(found: Said) -> Closeness:
     """The `Closeness` of the methods whose predictions are of the same sentences."""
     import numpy as np
 
-    ids, labels, tables = _tables(runs)
-    if ids is None or not tables:
-        return None
     said = [
-        np.stack([table["predicted"].to_numpy(float) for table in those])
-        for those in tables.values()
+        np.stack([table["predicted"].to_numpy(float) for table in those.values()])
+        for those in found.tables.values()
     ]
-    errors = [((one - labels.astype(float)) ** 2).mean(0) for one in said]
+    errors = [((one - found.labels.astype(float)) ** 2).mean(0) for one in said]
     return Closeness(
-        ids, labels, list(tables), np.stack([one.mean(0) for one in said], axis=1),
-        np.stack(errors, axis=1),
+        found.ids, found.labels, list(found.tables),
+        np.stack([one.mean(0) for one in said], axis=1), np.stack(errors, axis=1),
     )  # fmt: skip
-
-
-def _tables(runs: Mapping[str, Sequence[RunView]]) -> tuple:
-    """The sentences' ids and labels, and each method's predictions of these very sentences."""
-    ids, labels = None, None
-    tables: dict[str, list] = {}
-    for name, those in runs.items():
-        for run in those:
-            table = run.predictions
-            if table is None:
-                continue
-            if ids is None:
-                ids, labels = table["sentence_id"].tolist(), table["label"].to_numpy()
-            if table["sentence_id"].tolist() == ids:
-                tables.setdefault(name, []).append(table)
-    return ids, labels, tables

@@ -14,6 +14,7 @@ from wsa.errors import InputError
 from wsa.layout import Layout, RunFiles, run_below
 from wsa.leaderboard.agreement import Agreement, Closeness, agreement, closeness
 from wsa.leaderboard.measures import shown
+from wsa.leaderboard.said import said
 from wsa.records.evidence import (
     Claims,
     Finding,
@@ -205,15 +206,17 @@ class SuiteResults:
     @cached_property
     def agreement(self) -> Agreement | None:
         """Which sentences each method gets right; the majority class left out."""
-        return agreement(self._said) if self.suite.data.task.classes else None
+        found = said(self._compared) if self.suite.data.task.classes else None
+        return found and agreement(found)
 
     @cached_property
     def closeness(self) -> Closeness | None:
         """How near the numbers are that each method says; the majority left out."""
-        return None if self.suite.data.task.classes else closeness(self._said)
+        found = None if self.suite.data.task.classes else said(self._compared)
+        return found and closeness(found)
 
     @property
-    def _said(self) -> dict[str, list[RunView]]:
+    def _compared(self) -> dict[str, list[RunView]]:
         return {
             name: runs
             for name, runs in self.runs.items()
