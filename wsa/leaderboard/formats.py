@@ -75,6 +75,18 @@ def short(value: float | None) -> str:
     return "" if value is None else str(int(value)) if value == int(value) else f"{value:.8g}"
 
 
+HEAT = 16  # the last of the stylesheet's sequential scale, .h0 … .h16
+
+
+def heat(value: float, largest: float) -> int:
+    """The step of the stylesheet's sequential scale for `value` of `largest`.
+
+    >>> heat(7.5, 16), heat(16, 16), heat(0, 0)
+    (8, 16, 0)
+    """
+    return round(HEAT * min(max(value / largest if largest else 0.0, 0.0), 1.0))
+
+
 def rate(value: float | None) -> str:
     """A learning rate or another small number, in its shortest form."""
     return DASH if value is None else f"{value:g}".replace("-", "\u2212")
@@ -196,5 +208,5 @@ FILTERS = {
     "decimals": decimals, "signed": signed, "count": count, "parameters": parameters,
     "seconds": seconds, "memory": memory, "rate": rate, "date": date, "plain": plain,
     "printable": printable, "isolated": isolated, "latex": latex, "whole": whole,
-    "linked": linked, "short": short,
+    "linked": linked, "short": short, "heat": heat,
 }  # fmt: skip

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
-from wsa.leaderboard.formats import DASH, decimals
+from wsa.leaderboard.formats import DASH, decimals, heat
 from wsa.leaderboard.plots.parts.pictures import Picture, slug
 from wsa.leaderboard.results import mean_ranks
 from wsa.leaderboard.view import SuiteView
 
 SECTION, ORDER = "ranks", 10
 ALSO_ON_SUITE = True
-STEPS = 16  # the stylesheet's sequential scale is .h0 … .h16
 
 
 def draw_method(view: SuiteView, name: str) -> list[Picture]:
@@ -52,5 +51,4 @@ def _heat_map(
 def _cell(value: float | None, largest: int) -> str:
     if value is None:
         return f"<td>{DASH}"
-    step = round(STEPS * min(max(value / largest if largest else 0.0, 0.0), 1.0))
-    return f'<td class="h{step}">{decimals(value, 1)}'
+    return f'<td class="h{heat(value, largest)}">{decimals(value, 1)}'
