@@ -7,6 +7,7 @@ prediction is, whether it is right, and every metric. A metric is an entry of `M
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -32,6 +33,7 @@ class Metric:
         value: (labels, predictions, classes) → the metric; predictions are classes or numbers.
         scale: what it is multiplied with to be shown: 100 for shares and correlations.
         unit: of the number shown.
+        limits: the least and the greatest value that it can have, before it is scaled.
         greater_is_better: whether more is better.
         per_sentence: (labels, predictions) → what each sentence adds to the mean that the metric
             is; None for a metric that is no mean over sentences.
@@ -46,6 +48,7 @@ class Metric:
     value: Callable[[np.ndarray, np.ndarray, int], float]
     scale: float = 100.0
     unit: str = "%"
+    limits: tuple[float, float] = (0.0, 1.0)
     greater_is_better: bool = True
     per_sentence: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     resampled: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray] | None = None
@@ -304,6 +307,7 @@ def _paired_correlation(x, y, weights):
     return np.divide(product, norm, out=np.zeros_like(product), where=norm > 1e-9)
 
 
+_CORRELATION = (-1.0, 1.0)
 METRICS = {
     metric.name: metric
     for metric in (
@@ -314,21 +318,21 @@ METRICS = {
         Metric("f1", "F1", "two classes", _f1, resampled=_f1_resampled),
         Metric("f1_macro", "macro F1", "classes", _f1_macro, resampled=_f1_macro_resampled),
         Metric(
-            "matthews", "Matthews correlation", "classes", _matthews, unit="×100",
-            resampled=_matthews_resampled,
+            "matthews", "Matthews correlation", "classes", _matthews, limits=_CORRELATION,
+            unit="×100", resampled=_matthews_resampled,
         ),
         Metric(
-            "pearson", "Pearson correlation", "number", _pearson, unit="×100",
-            resampled=_pearson_resampled,
+            "pearson", "Pearson correlation", "number", _pearson, limits=_CORRELATION,
+            unit="×100", resampled=_pearson_resampled,
         ),
         Metric(
-            "spearman", "Spearman correlation", "number", _spearman, unit="×100",
-            resampled=_spearman_resampled,
+            "spearman", "Spearman correlation", "number", _spearman, limits=_CORRELATION,
+            unit="×100", resampled=_spearman_resampled,
         ),
         Metric(
-            "mean_squared_error", "mean squared error", "number", _mean_squared_error, scale=1.0,
-            unit="", greater_is_better=False, per_sentence=_squared_error,
-            resampled=_mean_resampled(_squared_error),
+            "mean_squared_error", "mean squared error", "number", _mean_squared_error,
+            limits=(0.0, math.inf), scale=1.0, unit="", greater_is_better=False,
+            per_sentence=_squared_error, resampled=_mean_resampled(_squared_error),
         ),
     )
 }  # fmt: skip

@@ -75,9 +75,8 @@ class Measure:
     @property
     def limits(self) -> tuple[float, float]:
         """The least and the greatest value that the metric can have, as a page shows it."""
-        if self.metric.unit == "%":
-            return 0.0, 100.0
-        return (-100.0, 100.0) if self.metric.scale == 100 else (0.0, np.inf)
+        low, high = self.metric.limits
+        return self.metric.scale * low, self.metric.scale * high
 
     @property
     def sign(self) -> int:
