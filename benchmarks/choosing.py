@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -42,10 +41,10 @@ from wsa.learning.tokens import Tokens
 from wsa.records.tuning import read_tuning, tuned
 from wsa.stages.session import Session
 from wsa.suite.load import load_suite
-from wsa.suite.schema import Method, Suite
+from wsa.suite.schema import Suite
 from wsa.suite.tuning import with_values
 
-from benchmarks.shrinking import mean_and_std
+from benchmarks.shrinking import mean_and_std, trained
 from benchmarks.timing import arguments, report, table
 
 # what the schedule of choosing has: nothing falls before, all has fallen after
@@ -362,7 +361,7 @@ class Runs:
     held_out: int
     target_rank: float
     path: Path
-    sessions: dict[bool, Session] = field(default_factory=dict)
+    sessions: dict[bool, Session] = field(init=False)
 
     def __post_init__(self) -> None:
         protocol = self.suite.protocol.model_copy(
@@ -422,15 +421,6 @@ class Runs:
         last = evaluation_sentences(session.splits, session.suite.data, half)["holdout"]
         is_last = np.isin(np.asarray(session.judged.ids), np.asarray(last.ids))
         return session.judged.select(np.flatnonzero(is_last == trial))
-
-
-def trained(kind: type[Way], method: Method, seed: int, session: Session) -> Way:
-    """A loop at its end."""
-    model, device = session.attached(method, seed), session.device
-    loop = kind(model, method, session.suite, seed, TokenTable(session.training, device), device)
-    with TemporaryDirectory() as folder:
-        loop.run(f"{kind.__name__} seed {seed}", Checkpoints(Path(folder), {}))
-    return loop
 
 
 def is_right(loop: Way, judged: Tokens) -> Bool[np.ndarray, " n"]:

@@ -39,6 +39,8 @@ def random_deberta(args: argparse.Namespace) -> DebertaV2ForSequenceClassificati
     return DebertaV2ForSequenceClassification(config)
 
 
-def is_real_size(args: argparse.Namespace) -> bool:
-    """Whether the arguments ask for DeBERTa-v3-base's own size."""
-    return (args.layers, args.hidden, args.vocabulary) == (12, 768, 128100)
+def size_in_words(args: argparse.Namespace, otherwise: str = "") -> str:
+    """The size that the arguments ask for; `otherwise` follows where it is not the real one."""
+    if (args.layers, args.hidden, args.vocabulary) == (12, 768, 128100):
+        return "DeBERTa-v3-base's size"
+    return f"{args.layers} layers of width {args.hidden}: not DeBERTa-v3-base's size{otherwise}"

@@ -31,7 +31,7 @@ from wsa.suite.load import load_suite
 from wsa.suite.packing import why_alone
 from wsa.suite.schema import Method, Suite
 
-from benchmarks.deberta import add_size_arguments, is_real_size, random_deberta
+from benchmarks.deberta import add_size_arguments, random_deberta, size_in_words
 from benchmarks.lengths import sst2_lengths
 from benchmarks.steps import padded_tokens, random_sentences
 from benchmarks.timing import arguments, interleave, paired_ratio, report, table
@@ -120,13 +120,8 @@ def main(argv: list[str] | None = None) -> list[dict]:
                 }
             )
     torch.use_deterministic_algorithms(False)
-    size = (
-        "DeBERTa-v3-base's size"
-        if is_real_size(args)
-        else (f"{args.layers} layers of width {args.hidden}: not DeBERTa-v3-base's size")
-    )
     text = (
-        f"{size}; random weights; sentences with SST-2's lengths; batches of "
+        f"{size_in_words(args)}; random weights; sentences with SST-2's lengths; batches of "
         f"{suite.protocol.batch_size}; {suite.protocol.precision}; {args.runs} runs of each method "
         f"with seeds of their own. A step is one of one run.\n\n{table(rows)}"
     )

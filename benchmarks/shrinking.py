@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import torch
 from wsa.adapters.pruning import prune
@@ -27,6 +28,8 @@ from wsa.suite.load import load_suite
 from wsa.suite.schema import Method, Suite
 
 from benchmarks.timing import arguments, report, table
+
+L = TypeVar("L", bound=Loop)
 
 
 class LateTerm(Loop):
@@ -70,16 +73,22 @@ def shrunk(method: Method, strength: float, reach: float) -> Method:
     return Method.model_validate({**method.model_dump(), "adapter": adapter, "gate_reach": reach})
 
 
+def trained(kind: type[L], method: Method, seed: int, session: Session) -> L:
+    """A loop of this kind at its end."""
+    model, device = session.attached(method, seed), session.device
+    loop = kind(model, method, session.suite, seed, TokenTable(session.training, device), device)
+    with TemporaryDirectory() as folder:
+        loop.run(f"{kind.__name__} seed {seed}", Checkpoints(Path(folder), {}))
+    return loop
+
+
 def trial(
     kind: type[Loop], method: Method, seed: int, suite: Suite, target_rank: float, layout: Layout
 ) -> dict[str, float]:
     """Accuracies in percent, and the mean effective rank at the method's threshold."""
     session = Session(suite, layout)
-    model, device = session.attached(method, seed), session.device
-    loop = kind(model, method, suite, seed, TokenTable(session.training, device), device)
-    with TemporaryDirectory() as folder:
-        loop.run(f"{kind.__name__} seed {seed}", Checkpoints(Path(folder), {}))
-    judged = TokenTable(session.judged, device)
+    model = trained(kind, method, seed, session).model
+    judged = TokenTable(session.judged, session.device)
 
     def accuracy() -> float:
         says = predict(model, judged, suite.protocol).argmax(1)

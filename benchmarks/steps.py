@@ -35,7 +35,7 @@ from wsa.machine.devices import device_for_stage
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Method, Suite
 
-from benchmarks.deberta import add_size_arguments, is_real_size, random_deberta
+from benchmarks.deberta import add_size_arguments, random_deberta, size_in_words
 from benchmarks.dense_rebuild import rebuild_dense
 from benchmarks.lengths import sst2_lengths
 from benchmarks.timing import (
@@ -298,14 +298,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     rows = rows_of(work, seconds, memory)
     ours = [row for row in rows if row["run by"] == OURS]
     total = sum(row[f"{len(work.suite.seeds)} seeds, min"] for row in ours)
-    size = (
-        "DeBERTa-v3-base's size"
-        if is_real_size(args)
-        else (
-            f"{args.layers} layers of width {args.hidden}: not DeBERTa-v3-base's size, so the "
-            "projection is not of the suite"
-        )
-    )
+    size = size_in_words(args, ", so the projection is not of the suite")
     kind = "on the GPU" if work.device.type == "cuda" else "resident, of a process of its own"
     first = rows[0]
     text = (
