@@ -222,9 +222,9 @@ def table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
         for path in layout.suite(suite.name).iterdir():
             if path not in tables:
                 (again.suite(suite.name) / path.name).symlink_to(path.absolute())
-        elsewhere = suite.tuned_in != suite.name and layout.suite(suite.tuned_in)
-        if elsewhere and elsewhere.is_dir():  # the values that were chosen there
-            again.suite(suite.tuned_in).symlink_to(elsewhere.absolute())
+        values = layout.suite(suite.tuned_in)  # that were chosen there
+        if suite.tuned_in != suite.name and values.is_dir():
+            again.suite(suite.tuned_in).symlink_to(values.absolute())
         aggregate(suite, again)
         for path in tables:
             if not path.exists():
