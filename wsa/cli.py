@@ -343,7 +343,9 @@ def _suite(args: argparse.Namespace, layout: Layout):
     from wsa.suite.load import load_suite
 
     suite = load_suite(args.suite, layout.config, _seeds(args))
-    return tuned(suite.only(args.families.split(",")) if args.families else suite, layout)
+    if args.only_families or args.only_methods:
+        suite = suite.only(args.only_families, args.only_methods)
+    return tuned(suite, layout)
 
 
 def _trainable(args: argparse.Namespace, layout: Layout, methods: list[str] | None):
@@ -433,9 +435,13 @@ def _parser() -> argparse.ArgumentParser:
         if "suite" in arguments or name in ("across", "site"):
             sub.add_argument("--seeds", help="instead of the suite's own: 0,1,2")
         if "suite" in arguments:
-            sub.add_argument(
-                "--families", help="of its methods only these, and the controls: lora,spectral"
-            )
+            for part in ("families", "methods"):
+                sub.add_argument(
+                    f"--{part}", dest=f"only_{part}", default=[], metavar="NAME,…",
+                    type=_several(str),
+                    help=f"of its methods these{' families' * (part == 'families')} alone, and the "
+                    "controls",
+                )  # fmt: skip
         sub.set_defaults(command=command)
         return sub
 

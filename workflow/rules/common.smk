@@ -92,10 +92,13 @@ WSA = " ".join(
 SEEDS = (
     f"--seeds {','.join(map(str, SETTINGS.seed_list))}" if SETTINGS.seed_list else ""
 )
-FAMILIES = (
-    f"--families {shlex.quote(','.join(SETTINGS.families))}"
-    if SETTINGS.families
-    else ""
+PART = " ".join(
+    f"--{part} {shlex.quote(','.join(names))}"
+    for part, names in [
+        ("families", SETTINGS.families),
+        ("methods", SETTINGS.methods),
+    ]
+    if names
 )
 # the published record's files; none where the configuration has no record
 LITERATURE = sorted(LAYOUT.literature.glob("*.*"))

@@ -24,10 +24,10 @@ rule inference:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        families=FAMILIES,
+        part=PART,
         code=code_of_suite("inference"),
     shell:
-        "{params.wsa} inference {wildcards.suite} --seeds {params.first} {params.families} 2>&1 | tee {log}"
+        "{params.wsa} inference {wildcards.suite} --seeds {params.first} {params.part} 2>&1 | tee {log}"
 
 
 rule thresholds:
@@ -47,10 +47,10 @@ rule thresholds:
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
-        families=FAMILIES,
+        part=PART,
         code=code_of_suite("thresholds"),
     shell:
-        "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} {params.families} 2>&1 | tee {log}"
+        "{params.wsa} thresholds {wildcards.suite} --seeds {params.first} {params.part} 2>&1 | tee {log}"
 
 
 rule aggregate:
@@ -71,11 +71,11 @@ rule aggregate:
     params:
         wsa=WSA,
         seeds=SEEDS,
-        families=FAMILIES,
+        part=PART,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
         code=code_hash("aggregate"),
     shell:
-        "{params.wsa} aggregate {wildcards.suite} {params.seeds} {params.families} 2>&1 | tee {log}"
+        "{params.wsa} aggregate {wildcards.suite} {params.seeds} {params.part} 2>&1 | tee {log}"
 
 
 rule across:
@@ -108,8 +108,8 @@ rule literature:
     params:
         wsa=WSA,
         seeds=SEEDS,
-        families=FAMILIES,
+        part=PART,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
         code=code_hash("literature"),
     shell:
-        "{params.wsa} literature {wildcards.suite} {params.seeds} {params.families} 2>&1 | tee {log}"
+        "{params.wsa} literature {wildcards.suite} {params.seeds} {params.part} 2>&1 | tee {log}"

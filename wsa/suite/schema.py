@@ -610,11 +610,12 @@ class Suite(Strict):
         directions = self.method(method).directions
         return {"leading": self.largest_rank, "spread": "all"}.get(directions)
 
-    def only(self, families: Sequence[str]) -> Suite:
-        """The methods of these families, and the controls; with the claims that are about them.
+    def only(self, families: Sequence[str] = (), methods: Sequence[str] = ()) -> Suite:
+        """The methods of these families, these methods, and the controls; with the claims that are
+        about them.
 
         Raises:
-            InputError: no method is of such a family.
+            InputError: no family or method has such a name.
         """
         known = {method.family for method in self.methods.values() if method.family}
         for family in families:
@@ -623,16 +624,20 @@ class Suite(Strict):
                     f"suite '{self.name}' has no family '{family}'", key="families",
                     value=list(families), remedy=did_you_mean(family, known),
                 )  # fmt: skip
-        methods = {
+        for name in methods:
+            self.method(name)
+        kept = {
             name: method
             for name, method in self.methods.items()
-            if method.family in families or method.kind in ("majority", "head_only")
+            if method.family in families
+            or name in methods
+            or method.kind in ("majority", "head_only")
         }
         narrowed = self.model_copy(
             update={
-                "methods": methods,
-                "baseline": self.baseline if self.baseline in methods else None,
-                "claims": tuple(c for c in self.claims if {*c.methods_named()} <= {*methods}),
+                "methods": kept,
+                "baseline": self.baseline if self.baseline in kept else None,
+                "claims": tuple(c for c in self.claims if {*c.methods_named()} <= {*kept}),
             }
         )
         narrowed._rank_left_out = self.largest_rank

@@ -1,4 +1,4 @@
-"""A part of a suite, by families: the same runs, fewer of them."""
+"""A part of a suite, by methods or families of them: the same runs, fewer of them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def test_a_family_keeps_its_methods_the_controls_and_what_is_said_of_them():
     assert [claim.id for claim in part.claims] == ["spectral-beats-lora"]
     ours = {"wsa", "wsa_direction", "wsa_budget"}
     assert set(suite.only(["wsa"]).methods) == {"majority", "head_only"} | ours
+    one = suite.only(["lora"], ["wsa_direction"])
+    assert set(one.methods) == {"majority", "head_only", "lora", "wsa_direction"}
 
 
 def test_what_is_left_out_moves_no_run_of_what_stays():
@@ -38,21 +40,28 @@ def test_what_is_left_out_moves_no_run_of_what_stays():
     part = suite.only(["spectral"])
     assert part.largest_rank == suite.largest_rank == 16 > part.methods["spectral_a"].rank
     assert part.run_digest("spectral_a") == suite.run_digest("spectral_a")
-    tuned = load_suite("minilm-l6_tuned", CONFIG)
+    tuned = load_suite("minilm-l6_budget_films", CONFIG)
     trials = trials_of(tuned.only(["spectral"]))
     assert trials.largest_rank == 16
     assert trials.run_digest("spectral_a.1") == trials_of(tuned).run_digest("spectral_a.1")
 
 
-def test_the_workflow_runs_the_families_that_are_asked_for(tmp_path):
-    raw = {"suites": "minilm-l6_zoo", "families": ["sparse"], "folders": {"config": str(CONFIG)}}
+def test_the_workflow_runs_the_methods_that_are_asked_for(tmp_path):
+    raw = {
+        "suites": "minilm-l6_zoo",
+        "families": ["sparse"],
+        "methods": ["lora_xs"],
+        "folders": {"config": str(CONFIG)},
+    }
     (suite,), _, _ = choose_suites(read_settings(raw), elsewhere=True)
-    assert set(suite.methods) == {"majority", "head_only", "shira", "super_tuning"}
-    for change, problem in (
-        ({"families": ["spares"]}, "did you mean 'sparse'"),
-        ({"suites": "minilm-l6_domains"}, "narrows suites, and not collections"),
-    ):
-        with pytest.raises(InputError, match=problem):
+    assert set(suite.methods) == {"majority", "head_only", "shira", "super_tuning", "lora_xs"}
+    suites, (collection,), _ = choose_suites(
+        read_settings(raw | {"suites": "minilm-l6_zoo_domains"}), elsewhere=True
+    )
+    assert len(suites) == len(collection.suites)
+    assert {tuple(one.methods) for one in suites} == {tuple(suite.methods)}
+    for change, meant in (({"families": ["spares"]}, "sparse"), ({"methods": ["pisa"]}, "pissa")):
+        with pytest.raises(InputError, match=f"did you mean '{meant}'"):
             choose_suites(read_settings(raw | change), elsewhere=True)
 
 
@@ -100,7 +109,7 @@ def test_published_orderings_of_a_part_are_those_among_its_methods(tmp_path, mon
         return {frozenset((one["better"], one["worse"])) for one in record["orderings"]}
 
     assert judged() == {frozenset(pair) for pair in combinations(families, 2)}
-    assert judged("--families", "lora,full") == {frozenset(("lora", "full"))}
+    assert judged("--methods", "lora,full") == {frozenset(("lora", "full"))}
 
 
 def test_the_zoo_has_every_row_that_works_each_with_eight_trials():
