@@ -265,7 +265,7 @@ def _rows() -> Iterator[Row]:
     yield row("WSA by direction", "", "WSA", {"r": 4}, r=16, gate="direction", l1=5e-4)
     yield row(
         "SoRA", "arXiv:2311.11696", "SORA", {"r": 4, "soft_threshold": 0.05},
-        r=16, lora_alpha=32, soft_threshold=7e-3,
+        r=16, lora_alpha=32, soft_threshold=1.2e-2, gate_learning_rate=6.4e-2,
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def test_digests_of_suites_without_tuning_are_as_they_were():
 
 
 def test_a_schedule_of_a_method_s_own_fits_the_steps_of_a_trial():
-    suite = load_suite("minilm-l6_tuned", ROOT / "config")
+    suite = load_suite("minilm-l6_zoo", ROOT / "config")
     adapter = trials_of(suite).methods["adalora.1"].adapter
     assert suite.methods["adalora"].adapter["total_step"] == 2 * math.ceil(1500 / 32)
     assert adapter["total_step"] == 2 * math.ceil(750 / 32)
