@@ -245,6 +245,7 @@ class SuiteView:
     def readings(self) -> list[Reading]:
         """The baseline and what is compared with it, in the suite's order; none without one.
 
+        A method without a run is left out.
         What has no gates is compared as trained only; a baseline without gates is as trained
         always.
         """
@@ -253,7 +254,8 @@ class SuiteView:
             return []
         readings = []
         for name, method in sorted(self.suite.methods.items(), key=lambda item: item[0] != base):
-            if method.kind == "majority":
+            rows = [self.entry(name, state) for state in ("unpruned", "pruned")]
+            if method.kind == "majority" or not any(rows):
                 continue
             differences = [
                 self.results.difference(
@@ -261,7 +263,6 @@ class SuiteView:
                 )
                 for state in ("unpruned", "pruned")
             ]
-            rows = [self.entry(name, state) for state in ("unpruned", "pruned")]
             readings.append(Reading(name, method, *rows, tuple(differences)))
         return readings
 

@@ -25,15 +25,23 @@ def gaps_of(view: SuiteView) -> list[Gap]:
     if not view.measured:
         where = ", on a machine with a GPU" if suite.needs_gpu else ""
         return [Gap(f"{suite.title}: all of its {len(suite.runs())} runs{where}.", _command(suite))]
-    missing = []
+    missing: dict[tuple[int, ...], list[str]] = {}  # seeds that are not there → of which methods
     for name, method in suite.methods.items():
         there = {run.seed for run in view.results.runs[name]}
-        seeds = [str(seed) for seed in suite.seeds if seed not in there]
+        seeds = tuple(seed for seed in suite.seeds if seed not in there)
         if seeds:
-            missing.append(f"{method.title}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}")
+            missing.setdefault(seeds, []).append(method.title)
     if not missing:
         return []
-    return [Gap(f"{suite.title}, runs missing: {'; '.join(missing)}.", _command(suite))]
+    said = [
+        f"{'all seeds' if seeds == suite.seeds else _named(seeds)} of {'; '.join(titles)}"
+        for seeds, titles in missing.items()
+    ]
+    return [Gap(f"{suite.title}, runs missing: {'. And '.join(said)}.", _command(suite))]
+
+
+def _named(seeds: tuple[int, ...]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _command(suite: Suite) -> str:
