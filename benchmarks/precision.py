@@ -2,7 +2,8 @@
 
 `autocast` is what `precision: bfloat16` is today: the operators that torch chose for it work on
 bfloat16 tensors. `matmul` leaves every tensor in float32 and lets oneDNN round the operands of its
-matrix products to bfloat16 (`torch.backends.mkldnn.matmul.fp32_precision`). Time of a training step
+matrix products to bfloat16 (`torch.backends.mkldnn.matmul.fp32_precision`), which it does where it
+has such a kernel: errors like those of float32 say that it has none. Time of a training step
 and of a prediction, and how far logits and gradients then lie from those in float64. The model has
 the pretrained weights where `snakemake` has fetched them, else random ones in BERT's shape.
 """
