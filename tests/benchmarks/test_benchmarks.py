@@ -15,7 +15,7 @@ from wsa.adapters import SpectralConfig
 from wsa.layout import Layout
 from wsa.suite.load import load_suite
 
-from benchmarks import adapters, attention, batching, packed, shrinking, steps, svd
+from benchmarks import adapters, attention, batching, packed, precision, shrinking, steps, svd
 
 SMALL = ["--layers", "1", "--hidden", "64", "--vocabulary", "100"]
 
@@ -129,6 +129,32 @@ def test_every_benchmark_runs_small_and_writes_its_numbers(benchmark, arguments,
     assert len(written["rows"]) == len(rows) == cases
     assert written["environment"]["versions"]["torch"] == torch.__version__
     assert (tmp_path / f"{name}.md").read_text().count("\n| ") == len(rows) + 1
+
+
+def test_bfloat16_is_timed_and_held_against_float64_by_both_roads(tmp_path):
+    size = [
+        "--layers=1",
+        "--hidden=64",
+        "--sentences=2",
+        "--lengths=6",
+        "--methods",
+        "full",
+        "lora",
+    ]
+    precision_before = torch.backends.mkldnn.matmul.fp32_precision
+    files = [f"--resources={tmp_path}", f"--out={tmp_path}"]
+    rows = precision.main([*size, *files, "--rounds=2"])
+    assert [(row["trains"], row["arithmetic"]) for row in rows] == [
+        (method, kind) for method in ("full", "lora") for kind in precision.ARITHMETICS
+    ]
+    for row in rows:
+        assert min(row["step ms"], row["prediction ms"]) > 0
+        # 24 and 8 bits: oneDNN has no such products on every processor
+        bound = 1e-5 if row["arithmetic"] == precision.FLOAT32 else 0.1
+        assert 0 < row["logits off"] < bound and 0 < row["gradients off"] < bound
+        assert row["gradients off"] > 1e-3 or row["arithmetic"] != precision.AUTOCAST
+    assert torch.backends.mkldnn.matmul.fp32_precision == precision_before
+    assert "random weights" in (tmp_path / "precision.md").read_text()
 
 
 def test_speed_is_reported_for_the_references_and_for_every_method_of_the_suite(tmp_path):

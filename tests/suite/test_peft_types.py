@@ -212,7 +212,8 @@ def test_fit_methods_go_through_every_stage(prepared, tmp_path, monkeypatch):
     }
     protocol = suite.protocol.model_copy(update={"epochs": 1})
     suite = suite.model_copy(update={"methods": methods, "protocol": protocol})
-    monkeypatch.setattr(inference, "ROUNDS", 1)
+    monkeypatch.setattr(inference, "ROUNDS", 2)
+    monkeypatch.setattr(inference, "MOST", 2)
     for name in methods:
         train(suite, name, 0, layout)
         assert 0 <= evaluate(suite, name, 0, layout).headline <= 1

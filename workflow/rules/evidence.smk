@@ -19,12 +19,13 @@ rule inference:
     resources:
         gpu=gpu_of,
         mem_mb=mem_mb_of,
-        # every model twice, merged and not, on few sentences many times
+        # every adapter beside the weights and merged, on few sentences many times
         runtime=minutes(lambda run: 2 * run.evaluate_seconds),
     params:
         wsa=WSA,
         first=lambda wildcards: SUITES[wildcards.suite].seeds[0],
         part=PART,
+        claimed=lambda wildcards: sorted(SUITES[wildcards.suite].timed_methods()),
         code=code_of_suite("inference"),
     shell:
         "{params.wsa} inference {wildcards.suite} --seeds {params.first} {params.part} 2>&1 | tee {log}"

@@ -80,7 +80,8 @@ class Reading:
 class Speed:
     """Seconds for the timed sentences, and their ratio to the pretrained model's: means of rounds.
 
-    The interval of the ratio is the one that a verdict on it has.
+    The seconds are of the rounds that all were timed in. The interval of the ratio is the one that
+    a verdict on it has.
     """
 
     title: str
@@ -235,11 +236,24 @@ class SuiteView:
 
         from wsa.evidence.statistics import t_interval
 
-        ratios = np.divide(rounds, base)
+        ratios = np.divide(rounds, base[: len(rounds)])
         low, high = map(float, t_interval(ratios)) if len(ratios) > 1 else (None, None)
+        title = self._timed(name)
+        seconds = fmean(rounds[: self.results.inference.common_rounds])
+        return Speed(title, adapter, seconds, float(ratios.mean()), low, high)
+
+    def _timed(self, name: str) -> str:
+        """The title of what was timed."""
         method = self.suite.methods.get(name)
-        title = method.title if method else "The pretrained model" if name == BASE else name
-        return Speed(title, adapter, fmean(rounds), float(ratios.mean()), low, high)
+        return method.title if method else "The pretrained model" if name == BASE else name
+
+    @property
+    def alike(self) -> dict[str, list[str]]:
+        """The title of a merged model that was timed → of those that it was timed for."""
+        found: dict[str, list[str]] = {}
+        for name, other in self.results.inference.alike.items():
+            found.setdefault(self._timed(other), []).append(self._timed(name))
+        return found
 
     @cached_property
     def readings(self) -> list[Reading]:

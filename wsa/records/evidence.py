@@ -227,7 +227,8 @@ class Findings(Record):
 class Inference(Record):
     """`inference.json`: how long the trained models of one seed take for the same sentences.
 
-    Round i of every entry was timed in turn, so that a slow moment of the machine meets all.
+    Round i of every entry was timed in turn, so that a slow moment of the machine meets all. What
+    was timed in fewer rounds was so in the first ones.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -235,14 +236,24 @@ class Inference(Record):
     environment: Environment
     sentences: int
     seconds: dict[str, tuple[float, ...]] = Field(
-        description="'base' (the pretrained model without an adapter) and methods → seconds of "
-        "each round; all of one length"
+        description="'base' (the pretrained model without an adapter) and merged methods → seconds "
+        "of each round; all of one length"
     )
     adapters: dict[str, tuple[float, ...]] = Field(
         default={},
-        description="the same rounds with adapters that are not merged: 'method' as trained, "
-        "'method pruned' → seconds; a method that is here alone cannot be merged",
+        description="the first of these rounds with adapters that are not merged: 'method' as "
+        "trained, 'method pruned' → seconds; a method that is here alone cannot be merged",
     )
+    alike: dict[str, str] = Field(
+        default={},
+        description="merged methods that were not timed → the one of `seconds` that was: they have "
+        "the same modules, with tensors of the same shapes, strides and dtypes",
+    )
+
+    @property
+    def common_rounds(self) -> int:
+        """How many rounds everything was timed in: the first ones."""
+        return min(map(len, (*self.seconds.values(), *self.adapters.values())))
 
 
 class ThresholdPoint(Record):

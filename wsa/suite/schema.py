@@ -661,6 +661,10 @@ class Suite(Strict):
         """The suite whose trials choose the values: this one, unless `tuning.of` names another."""
         return (self.tuning and self.tuning.of) or self.name
 
+    def timed_methods(self) -> set[str]:
+        """The methods that a claim on their time is about: none stands for them."""
+        return {name for claim in self.claims for name in claim.methods_timed()}
+
     def tuned_methods(self) -> list[str]:
         """The methods that have trials."""
         return [name for name, method in self.methods.items() if self.tuning and method.tune]

@@ -35,6 +35,10 @@ class BaseClaim(Strict):
         """The suite's methods that the claim is about; a suite must have them all."""
         return ()
 
+    def methods_timed(self) -> tuple[str, ...]:
+        """Those of them whose time, merged, it is about."""
+        return ()
+
     def check(self, task: Task) -> None:
         """Raise ValueError where the claim cannot be one about this task."""
 

@@ -43,6 +43,9 @@ class RatioClaim(BaseClaim):
     def methods_named(self) -> tuple[str, ...]:
         return (self.method,) if self.reference == BASE else (self.method, self.reference)
 
+    def methods_timed(self) -> tuple[str, ...]:
+        return self.methods_named() if self.quantity == "inference_seconds" else ()
+
     def judge(self, runs: Runs) -> tuple[Judgement, ...]:
         """Is one method's quantity, divided by another's, in the claimed interval?"""
         from wsa.evidence.regions import region
@@ -110,12 +113,10 @@ class RatioClaim(BaseClaim):
 
         path = runs.layout.inference_json(runs.suite.name)
         fields |= {"test": TEST.format("rounds timed in turn, their ratio"), "seeds": 0, "runs": ()}
+        advice = f"`wsa inference {runs.suite.name}`, then `wsa aggregate {runs.suite.name}`."
         if not path.exists():
             return not_measured(
-                f"Inference has not been timed: there is no {path.name}.",
-                advice=f"`wsa inference {runs.suite.name}`, then `wsa aggregate "
-                f"{runs.suite.name}`.",
-                **fields,
+                f"Inference has not been timed: there is no {path.name}.", advice=advice, **fields
             )
         try:
             timed = read_record(path, Inference)
@@ -123,7 +124,9 @@ class RatioClaim(BaseClaim):
             if not own or len(own) != len(other):
                 raise InputError(f"it lacks rounds of '{self.method}' and '{self.reference}'")
         except InputError as error:
-            return not_measured(f"{path.name} cannot be used: {error.problem}.", **fields)
+            return not_measured(
+                f"{path.name} cannot be used: {error.problem}.", advice=advice, **fields
+            )
         where = timed.environment.accelerator or timed.environment.processor
         note = (
             f"{len(own)} rounds of {timed.sentences} sentences on {where}; the interval is for "
