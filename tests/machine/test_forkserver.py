@@ -15,12 +15,13 @@ import pytest
 from tests.helpers.project import edit_yaml, environment, make_project, prepare
 from wsa.layout import Layout
 from wsa.machine import forkserver
+from wsa.records.record import SEAL
 
 SECONDS = 300  # for anything to happen
 IMPORTS = 1.5  # processor seconds: a process with torch, transformers and PEFT takes three or more
 # of a run: how long it took, and where
-OWN = {"train_seconds", "evaluate_seconds", "sentences_per_second", "peak_memory_bytes", "seal"}
-OWN |= {"started", "finished", "files", "continued_at"}
+OWN = {"train_seconds", "evaluate_seconds", "sentences_per_second", "peak_memory_bytes"}
+OWN |= {"started", "finished", "files", SEAL}
 
 WORKFLOW = """
 import json, os, sys
@@ -142,7 +143,7 @@ def test_a_stage_ends_with_the_process_that_was_called_and_goes_on_to_the_same_b
     edit_yaml(project / "config/suites/tiny.yaml", name="long", seeds=[0])
     (project / "config/suites/tiny.yaml").rename(project / "config/suites/long.yaml")
     edit_yaml(project / "config/suites/long.yaml", protocol={
-        "epochs": 60, "batch_size": 16, "batching": "sorted_windows", "window_batches": 4,
+        "epochs": 20, "batch_size": 16, "batching": "sorted_windows", "window_batches": 4,
         "max_length": 32, "schedule": "linear", "weight_decay": 0.01, "head_learning_rate": 5.0e-3,
     })  # fmt: skip
     train = ("train", "long", "lora", "0", "--checkpoint-seconds", "0")
