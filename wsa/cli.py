@@ -19,6 +19,7 @@ from wsa.errors import InputError, is_out_of_memory
 from wsa.layout import Layout
 from wsa.machine.forkserver import run_forked
 from wsa.machine.leases import leased_device
+from wsa.machine.processes import end_with_workflow
 
 T = TypeVar("T")
 Command = Callable[[argparse.Namespace, Layout], int | None]
@@ -574,14 +575,12 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     args = _parser().parse_args(argv)
     layout = Layout(args.config, args.resources, args.results, args.site, args.submissions)
-    if args.command in _FORKED:
-        status = run_forked(sys.argv[1:] if argv is None else argv)
-        if status is not None:
-            return status
-    from wsa.machine.processes import end_with_workflow
-
-    end_with_workflow()
     try:
+        if args.command in _FORKED:
+            status = run_forked(sys.argv[1:] if argv is None else argv)
+            if status is not None:
+                return status
+        end_with_workflow()
         return args.command(args, layout) or 0
     except InputError as error:
         print(f"wsa: {error}", file=sys.stderr)

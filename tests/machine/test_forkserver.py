@@ -21,7 +21,7 @@ SECONDS = 300  # for anything to happen
 IMPORTS = 1.5  # processor seconds: a process with torch, transformers and PEFT takes three or more
 # of a run: how long it took, and where
 OWN = {"train_seconds", "evaluate_seconds", "sentences_per_second", "peak_memory_bytes"}
-OWN |= {"started", "finished", "files", SEAL}
+OWN |= {"started", "finished", SEAL}
 
 WORKFLOW = """
 import json, os, sys
