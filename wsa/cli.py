@@ -17,7 +17,9 @@ from typing import TypeVar
 
 from wsa.errors import InputError, is_out_of_memory
 from wsa.layout import Layout
+from wsa.machine.forkserver import run_forked
 from wsa.machine.leases import leased_device
+from wsa.machine.processes import end_with_workflow
 
 T = TypeVar("T")
 Command = Callable[[argparse.Namespace, Layout], int | None]
@@ -310,6 +312,10 @@ def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     write_schemas(args.folder)
 
 
+# what imports torch; the timing of inference has a process of its own
+_FORKED = {_tokenise, _factors, _check, _train, _train_packed, _prune, _evaluate, _thresholds}
+
+
 def _alone(suite, method: str, seed: int, layout: Layout, *, trained: bool = False):
     """The lock of the run that a stage writes; a mistyped run leaves no folder behind.
 
@@ -575,10 +581,12 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     args = _parser().parse_args(argv)
     layout = Layout(args.config, args.resources, args.results, args.site, args.submissions)
-    from wsa.machine.processes import end_with_workflow
-
-    end_with_workflow()
     try:
+        if args.command in _FORKED:
+            status = run_forked(sys.argv[1:] if argv is None else argv)
+            if status is not None:
+                return status
+        end_with_workflow()
         return args.command(args, layout) or 0
     except InputError as error:
         print(f"wsa: {error}", file=sys.stderr)

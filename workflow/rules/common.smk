@@ -13,6 +13,7 @@ from wsa.errors import COMMAND, InputError
 from wsa.machine.estimates import Machine, summary
 from wsa.files import sha256_file, sha256_json
 from wsa.layout import TRIALS, Layout
+from wsa.machine import forkserver
 from wsa.machine.processes import WORKFLOW
 from wsa.identity import code_hash
 from wsa.suite.packing import packs
@@ -22,7 +23,10 @@ from wsa.suite.tuning import trial_names, trials_of
 # a `wsa` that is at work ends with the snakemake that started it: on a cluster, that of its node
 os.environ[WORKFLOW] = str(os.getpid())
 # rules call the `wsa` that is installed beside the running snakemake, or the container's own
-if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+IN_CONTAINER = (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+)
+if IN_CONTAINER:
     shell.prefix("set -euo pipefail; ")
 else:
     _bin = shlex.quote(str(Path(sys.executable).parent))
@@ -30,6 +34,12 @@ else:
 
 # runs go to other machines: the GPUs and cores of this one do not count
 ELSEWHERE = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
+
+onstart:
+    # stages here are forks of one process, which imports torch once
+    if workflow.is_main_process and not ELSEWHERE and not IN_CONTAINER:
+        forkserver.start()
 
 
 def machine_of(suite):

@@ -49,6 +49,11 @@ def _end_with(pid: int) -> None:
             f"the workflow is gone, so this stage stops; to go on: {command} --unlock && {command}",
             file=sys.stderr, flush=True,
         )  # fmt: skip
+    end_this_process()
+
+
+def end_this_process() -> None:
+    """End by SIGTERM, which lets a step of training end and be saved, or else without it."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_SECONDS_TO_END)
     os._exit(128 + signal.SIGTERM)

@@ -1,0 +1,195 @@
+"""A stage that is forked is the stage that a process of its own would be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.helpers.project import edit_yaml, environment, make_project, prepare
+from wsa.layout import Layout
+from wsa.machine import forkserver
+from wsa.records.record import SEAL
+
+SECONDS = 300  # for anything to happen
+IMPORTS = 1.5  # processor seconds: a process with torch, transformers and PEFT takes three or more
+# of a run: how long it took, and where
+OWN = {"train_seconds", "evaluate_seconds", "sentences_per_second", "peak_memory_bytes"}
+OWN |= {"started", "finished", SEAL}
+
+WORKFLOW = """
+import json, os, sys
+from wsa.machine import forkserver, processes
+os.environ |= {processes.WORKFLOW: str(os.getpid())} | dict.fromkeys(forkserver.THREADS, "1")
+forkserver.start()
+print(json.dumps(dict(os.environ)), flush=True)
+sys.stdin.read()
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+
+
+class Workflow:
+    """A process that keeps a server, as snakemake would; ends with its block."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKFLOW], cwd=project, env=environment(project),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.environment = json.loads(self.process.stdout.readline())
+        self.socket = Path(self.environment[forkserver.SOCKET])
+        (self.server,) = psutil.Process(self.process.pid).children()
+
+    def __enter__(self) -> Workflow:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.stdin.close()
+        self.process.wait(SECONDS)
+        self.process.stdout.close()
+
+    def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "wsa", *arguments],
+            cwd=self.project, env=self.environment | more, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, **more: str) -> tuple[int, str, str, bool]:
+        """Status, what was printed, and whether it was forked: by the called process's own time."""
+        with self.start(*arguments, **more) as process:
+            printed, errors = process.stdout.read(), process.stderr.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        forked = used.ru_utime + used.ru_stime < IMPORTS
+        return process.returncode, printed, errors, forked
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = make_project(tmp_path_factory.mktemp("project"), methods=["lora", "wsa"])
+    prepare(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workflow(project):
+    with Workflow(project) as workflow:
+        yield workflow
+    assert not workflow.socket.parent.exists()
+    assert not workflow.server.is_running()
+
+
+def facts(record: object) -> object:
+    """A record without what differs from run to run."""
+    if isinstance(record, dict):
+        return {key: facts(value) for key, value in record.items() if key not in OWN}
+    return [facts(value) for value in record] if isinstance(record, list) else record
+
+
+def wait_until(happened) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_forked_run_has_the_bits_and_the_record_of_a_plain_one(project, workflow):
+    run = ("tiny", "wsa", "0")
+    for results, more in (("forked", {}), ("plain", {forkserver.SOCKET: ""})):
+        for stage in ("train", "prune", "evaluate"):
+            status, _, errors, forked = workflow.run("--results", results, stage, *run, **more)
+            assert (status, forked) == (0, results == "forked"), errors
+    forked, plain = (
+        Layout(project / "config", project / "resources", project / name).run("tiny", "wsa", 0)
+        for name in ("forked", "plain")
+    )
+    assert forked.predictions.read_bytes() == plain.predictions.read_bytes()
+    for kind in ("result", "training", "pruning"):
+        one, two = (json.loads(getattr(files, kind).read_text()) for files in (forked, plain))
+        assert facts(one) == facts(two)
+
+
+@pytest.mark.parametrize("reason", ["another environment", "changed code"])
+def test_a_refused_command_says_the_same_in_a_process_of_its_own(project, workflow, reason):
+    command = ("prune", "tiny", "lora", "0")
+    *forked, was_forked = workflow.run(*command)
+    assert was_forked
+    assert forked == [2, "", "wsa: method 'lora' has no gates: there is nothing to prune\n"]
+    if reason == "another environment":
+        *plain, was_forked = workflow.run(*command, HF_HUB_OFFLINE="1")
+    else:
+        source = project / "wsa/errors.py"
+        text, times = source.read_text(), source.stat()
+        source.write_text(f"# changed\n{text}")
+        *plain, was_forked = workflow.run(*command)
+        source.write_text(text)
+        os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not was_forked
+    assert plain == forked
+
+
+def test_a_stage_ends_with_the_process_that_was_called_and_goes_on_to_the_same_bits(
+    project, workflow
+):
+    edit_yaml(project / "config/suites/tiny.yaml", name="long", seeds=[0])
+    (project / "config/suites/tiny.yaml").rename(project / "config/suites/long.yaml")
+    edit_yaml(project / "config/suites/long.yaml", protocol={
+        "epochs": 20, "batch_size": 16, "batching": "sorted_windows", "window_batches": 4,
+        "max_length": 32, "schedule": "linear", "weight_decay": 0.01, "head_learning_rate": 5.0e-3,
+    })  # fmt: skip
+    train = ("train", "long", "lora", "0", "--checkpoint-seconds", "0")
+    layout = Layout(project / "config", project / "resources", project / "results")
+    files = layout.run("long", "lora", 0)
+    weights = files.trained / "adapter_model.safetensors"
+
+    def at_work() -> list[psutil.Process]:
+        return [one for one in workflow.server.children() if one.status() != "zombie"]
+
+    def interrupted(victim: str, number: int) -> int:
+        before = set(files.checkpoints.glob("*")) if files.checkpoints.exists() else set()
+        with workflow.start(*train) as called:
+            wait_until(
+                lambda: files.checkpoints.exists() and set(files.checkpoints.glob("*")) - before
+            )
+            (stage,) = at_work()
+            os.kill(called.pid if victim == "called" else stage.pid, number)
+            called.wait(SECONDS)
+            wait_until(lambda: not at_work())
+        assert not files.training.exists()
+        return called.returncode
+
+    assert workflow.run("--results", "whole", *train)[0] == 0
+    whole = Layout(layout.config, layout.resources, project / "whole").run("long", "lora", 0)
+    assert interrupted("called", signal.SIGTERM) == -signal.SIGTERM
+    assert interrupted("called", signal.SIGKILL) == -signal.SIGKILL
+    assert interrupted("stage", signal.SIGKILL) == -signal.SIGKILL
+    status, _, errors, forked = workflow.run(*train)
+    assert (status, forked) == (0, True), errors
+    assert json.loads(files.training.read_text())["continued_at"]
+    assert weights.read_bytes() == (whole.trained / weights.name).read_bytes()
+
+
+def test_without_its_server_a_stage_is_a_process_of_its_own(project):
+    with Workflow(project) as workflow:
+        workflow.server.kill()
+        wait_until(lambda: not workflow.server.is_running() or workflow.server.status() == "zombie")
+        status, _, errors, forked = workflow.run("prune", "long", "lora", "0")
+        assert (status, forked) == (2, False)
+        assert "has no gates" in errors
+    assert not workflow.socket.parent.exists()
+
+
+def test_the_server_ends_with_a_workflow_that_is_killed(project):
+    with Workflow(project) as workflow:
+        workflow.process.kill()
+        workflow.server.wait(SECONDS)
+        wait_until(lambda: not workflow.socket.parent.exists())
