@@ -68,6 +68,12 @@ def published_differences() -> dict[tuple[str, str, str], set[str]]:
                     numbers = (judged["estimate"], low, high)
                     key = tuple(f"{number:z.2f}" for number in numbers)
                     found[key].add(f"{judged['p_adjusted']:.3f} after Holm")
+    tried = json.loads((ROOT / "published/benchmarks/choosing.json").read_text())["rows"]
+    for gap in (
+        row.get(f"minus {other}") for row in tried for other in ("choose", "the row beside")
+    ):
+        if gap:  # no p is given for it
+            found[tuple(f"{gap[end]:z.2f}" for end in ("points", "low", "high"))]  # noqa: B018
     return found
 
 
@@ -104,16 +110,28 @@ def test_every_figure_in_the_tables_is_measured():
     assert len(accuracies) > 10
 
 
-def test_the_gates_page_shows_the_trials_that_were_made():
+def test_the_gates_page_shows_the_trials_and_seeds_of_every_idea():
     rows = json.loads((ROOT / "published/benchmarks/choosing.json").read_text())["rows"]
     shown = (ROOT / "docs/gates.md").read_text(encoding="utf-8").splitlines()
-    lines = {line.split(" | ")[0].strip("| "): line for line in shown if line.startswith("| ")}
+    lines = {tuple(line.strip("| ").split(" | ")) for line in shown if line.startswith("| ")}
     best = {row["way"]: row["best trial"] for row in rows}
     for row in (row for row in rows if row["beside"]):
         trial = max(row["trials"], key=lambda trial: trial["pruned"])
-        told = [
+        told = (
             f"{len(row['trials'])}", f"{trial['effective rank']:.2f}", f"{trial['parameters']:,}",
             f"{trial['pruned']:.2f}", f"{row['beside']}: {best[row['beside']]:.2f}",
             "yes" if row["goes on"] else "no",
-        ]  # fmt: skip
-        assert lines[row["way"]].strip("| ").split(" | ")[2:] == told
+        )  # fmt: skip
+        assert told in {line[2:] for line in lines if line[0] == row["way"]}
+    for row in (row for row in rows if row["n"]):
+        gap = row.get("minus the row beside")
+        told = [
+            f"{statistics.fmean(row[key]):.2f} ± {statistics.stdev(row[key]):.2f}"
+            for key in ("as trained", "effective rank", "pruned")
+        ]
+        told.append(
+            f"{gap['points']:+.2f} ({gap['low']:.2f} to {gap['high']:.2f})".replace("-", "−")
+            if gap
+            else "–"
+        )
+        assert (row["way"], *told) in lines
