@@ -122,6 +122,15 @@ def test_ranks_ties_and_their_means(judged):
         assert method.rank_interval.low <= method.mean_rank <= method.rank_interval.high
 
 
+def test_a_task_is_called_by_its_data_and_two_of_the_same_data_by_their_suites(judged):
+    data = [{"title": "Films"}, {"title": "Films"}, {"title": "Tweets"}]
+    suites = [make_suite(name, SEEDS, data=own) for name, own in zip("abc", data, strict=True)]
+    suites = [s.model_copy(update={"title": f"Suite {s.name}"}) for s in suites]
+    found = {None: LABELS, ("full", "unpruned"): right(90, 91, 92)}
+    record = judged(suites, dict.fromkeys("abc", found))
+    assert [one.title for one in record.suites] == ["Suite a", "Suite b", "Tweets"]
+
+
 def test_the_order_of_the_seeds_breaks_no_tie(judged):
     """The mean of three numbers can depend on their order, in its last bit."""
     suites = [make_suite(name, SEEDS) for name in ("a", "b")]
