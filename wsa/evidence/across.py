@@ -36,9 +36,8 @@ NOTES = (
     "Ranks are among the methods of this table, the best is 1; the majority class is left out. The "
     "interval of a mean rank is for other seeds and other sentences of these tasks, not for other "
     "tasks; with few seeds it is too narrow rather than too wide.",
-    "Not clearly worse than the best: than the method with the best mean on the task "
-    "(5 %, Holm over its methods). The best is chosen by the same numbers, which favours none of "
-    "the others.",
+    "Not clearly worse: than the method with the best mean on the task (5 %, Holm over its "
+    "methods). The best is chosen by the same numbers, which favours none of the others.",
     "Order claims are judged on every task by itself, with Holm over all claims, states and tasks "
     "together, so that a wrong verdict anywhere has at most 5 %.",
 )
