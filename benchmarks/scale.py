@@ -16,7 +16,6 @@ import argparse
 import heapq
 import itertools
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -36,7 +35,7 @@ from wsa.records.record import read_record
 from wsa.records.run import Result
 from wsa.suite.load import load_suite
 
-from benchmarks.timing import report, table
+from benchmarks.timing import children_seconds, report, table
 
 ROOT = Path(__file__).parent.parent
 METHODS = 20  # of the made-up suites: full fine-tuning, LoRA and WSA of many ranks
@@ -115,7 +114,7 @@ def make_project(folder: Path, runs: int) -> None:
 
 def snakemake(folder: Path, *arguments: str) -> dict[str, float]:
     """Wall-clock and processor seconds of one call, and how many jobs it had."""
-    before = _children_seconds()
+    before = children_seconds()
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
@@ -133,7 +132,7 @@ def snakemake(folder: Path, *arguments: str) -> dict[str, float]:
     return {
         "jobs": jobs[0] if jobs else 0,
         "seconds": seconds,
-        "processor seconds": _children_seconds() - before,
+        "processor seconds": children_seconds() - before,
     }
 
 
@@ -297,15 +296,9 @@ def simulate(args: argparse.Namespace) -> None:
 
 def _start_up() -> float:
     """Processor seconds until a stage has imported what it uses."""
-    before = _children_seconds()
+    before = children_seconds()
     subprocess.run([sys.executable, "-c", "import wsa.stages.train"], check=True)
-    return _children_seconds() - before
-
-
-def _children_seconds() -> float:
-    """Processor seconds of the processes that were started here and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return children_seconds() - before
 
 
 def vars_of(args: argparse.Namespace) -> dict[str, str]:

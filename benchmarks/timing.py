@@ -91,6 +91,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def children_seconds() -> float:
+    """Processor time, user and system, of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def arguments(description: str, rounds: int | None = None) -> argparse.ArgumentParser:
     """The arguments all benchmarks share; those of timing only where there are `rounds`."""
     parser = argparse.ArgumentParser(

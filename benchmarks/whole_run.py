@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from wsa.layout import Layout
 from wsa.records.record import read_record
 from wsa.records.run import Result
 
-from benchmarks.timing import arguments, report, table
+from benchmarks.timing import arguments, children_seconds, report, table
 
 ROOT = Path(__file__).parent.parent
 JOBS = "jobs of "
@@ -39,14 +38,12 @@ def clone(revision: str, folder: Path) -> str:
 
 def snakemake(project: Path, *options: str) -> tuple[float, float]:
     """Run the workflow of a clone; seconds that passed, and seconds of all its processes."""
-    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    before, begin = children_seconds(), time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "snakemake", *options], cwd=project, check=True,
         env=os.environ | {"PYTHONPATH": str(project)}, stdout=sys.stderr,
     )  # fmt: skip
-    passed, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
-    return passed, used
+    return time.perf_counter() - begin, children_seconds() - before
 
 
 def arithmetic(layout: Layout) -> tuple[float, float, int]:
@@ -58,12 +55,13 @@ def arithmetic(layout: Layout) -> tuple[float, float, int]:
 
 
 def seconds_by_rule(project: Path) -> Counter[str]:
-    """Seconds of the jobs of each rule, from what Snakemake keeps of every output."""
+    """Seconds of the jobs of each rule that is timed, from what Snakemake keeps of every output."""
     kept = [json.loads(path.read_text()) for path in (project / ".snakemake/metadata").iterdir()]
     jobs = {(one["rule"], *one["log"]): one["endtime"] - one["starttime"] for one in kept}
     seconds: Counter[str] = Counter()
     for (rule, *_), took in jobs.items():
-        seconds[rule] += took
+        if rule not in FETCH:
+            seconds[rule] += took
     return seconds
 
 
