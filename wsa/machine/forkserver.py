@@ -27,26 +27,21 @@ SOCKET = "WSA_FORKSERVER"
 BEGUN = b"begun\n"
 
 # libraries read these when they are loaded; snakemake sets them to the threads of a job
-THREADS = tuple(
-    f"{name}_THREADS"
-    for name in ("OMP_NUM", "GOTO_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM", "NUMEXPR_NUM")
-)
+THREADS = (
+    "OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
+)  # fmt: skip
 # what differs from job to job, and nothing reads when it is loaded
 _OF_A_JOB = {"_", "OLDPWD", "PATH", "PWD", "SHLVL", "TEMP", "TEMPDIR", "TMP", "TMPDIR", *THREADS}
 
 # what stages import, also late
 _MODULES = (
-    *(
-        f"wsa.stages.{name}"
-        for name in (
-            *("check", "evaluate", "factors", "packed", "prune", "thresholds", "tokenise"),
-            "train",
-        )
-    ),
-    *("wsa.learning.peft_types", "wsa.machine.estimates", "wsa.suite.load"),
-    *("pandas", "peft.utils.transformers_weight_conversion", "psutil", "pyarrow.parquet"),
-    *("scipy.stats", "sklearn.metrics"),
-)
+    "wsa.stages.check", "wsa.stages.evaluate", "wsa.stages.factors", "wsa.stages.packed",
+    "wsa.stages.prune", "wsa.stages.thresholds", "wsa.stages.tokenise", "wsa.stages.train",
+    "wsa.learning.peft_types", "wsa.machine.estimates", "wsa.suite.load",
+    "pandas", "peft.utils.transformers_weight_conversion", "psutil", "pyarrow.parquet",
+    "scipy.stats", "sklearn.metrics",
+)  # fmt: skip
 
 
 # --- the workflow --------------------------------------------------------------------------------
