@@ -55,6 +55,10 @@ def test_the_workflow_runs_the_methods_that_are_asked_for(tmp_path):
     }
     (suite,), _, _ = choose_suites(read_settings(raw), elsewhere=True)
     assert set(suite.methods) == {"majority", "head_only", "shira", "super_tuning", "lora_xs"}
+    (whole,), _, _ = choose_suites(
+        read_settings(raw | {"families": None, "methods": None}), elsewhere=True
+    )
+    assert list(whole.methods) == list(load_suite("minilm-l6_zoo", CONFIG).methods)
     suites, (collection,), _ = choose_suites(
         read_settings(raw | {"suites": "minilm-l6_zoo_domains"}), elsewhere=True
     )

@@ -54,11 +54,11 @@ class Settings(Strict):
     ] = Field(
         default=None, description="instead of the suites' own: a number n for 0 … n−1, or a list"
     )
-    families: list[str] = Field(
-        default=[], description="of the suites' methods only these families, and the controls"
+    families: list[str] | None = Field(
+        default=None, description="of the suites' methods only these families, and the controls"
     )
-    methods: list[str] = Field(
-        default=[], description="of the suites' methods only these, and the controls"
+    methods: list[str] | None = Field(
+        default=None, description="of the suites' methods only these, and the controls"
     )
     allow_cpu: Annotated[bool, BeforeValidator(_yaml_bool)] = Field(
         default=False, description="run a suite that wants a GPU on the CPU, however long it takes"
@@ -124,7 +124,8 @@ def choose_suites(
         why = "as configured"
     suites, collections = load_suites(names, settings.folders.config, settings.seed_list)
     if settings.families or settings.methods:
-        suites = [suite.only(settings.families, settings.methods) for suite in suites]
+        part = settings.families or (), settings.methods or ()
+        suites = [suite.only(*part) for suite in suites]
     for suite in suites:
         if suite.needs_gpu and not (gpus or elsewhere or settings.allow_cpu):
             raise InputError(
