@@ -37,9 +37,13 @@ ELSEWHERE = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 
 onstart:
-    # stages here are forks of one process, which imports torch once
-    if workflow.is_main_process and not ELSEWHERE and not IN_CONTAINER:
-        forkserver.start()
+    if workflow.is_main_process and not ELSEWHERE:
+        # how many jobs may be submitted a second is of no use here, and costs: after every job that
+        # ends, Snakemake 9 begins to look at all waiting jobs once a second, for good
+        workflow.scheduler.job_rate_limiter = None
+        # stages are forks of one process, which imports torch once
+        if not IN_CONTAINER:
+            forkserver.start()
 
 
 def machine_of(suite):
