@@ -42,13 +42,14 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture
 def project(prepared, tmp_path):
-    """A copy of it to spoil."""
+    """A copy of it to spoil, in a folder with nothing else."""
+    folder = tmp_path / "project"
     for part in ("config", "resources", "model", "data"):
-        shutil.copytree(prepared / part, tmp_path / part)
+        shutil.copytree(prepared / part, folder / part)
     for kind in ("models", "data"):
-        path = tmp_path / f"config/{kind}/tiny.yaml"
-        path.write_text(path.read_text().replace(str(prepared), str(tmp_path)))
-    return tmp_path
+        path = folder / f"config/{kind}/tiny.yaml"
+        path.write_text(path.read_text().replace(str(prepared), str(folder)))
+    return folder
 
 
 @pytest.fixture
