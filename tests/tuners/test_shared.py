@@ -54,23 +54,27 @@ def close(found, wanted):
 
 RELOAD = """
 import sys, torch
+from pathlib import Path
 import wsa.tuners
 from peft import PeftModel
 from tests.helpers.peft_models import classifier, logits
-model = PeftModel.from_pretrained(classifier(sys.argv[1]), sys.argv[2])
-torch.save(logits(model), sys.argv[3])
+for adapter in Path(sys.argv[2]).iterdir():
+    model = PeftModel.from_pretrained(classifier(sys.argv[1]), adapter)
+    torch.save(logits(model), adapter / "logits.pt")
 """
 
 
-@each
-def test_a_new_process_gives_the_logits_of_the_trained_model(case, bert_folder, tmp_path):
-    model = train(adapted(case, bert_folder))
-    wanted = logits(model)
-    assert not torch.allclose(wanted, logits(classifier(bert_folder)), atol=1e-2)
-    model.save_pretrained(tmp_path / "adapter")
-    arguments = [str(bert_folder), str(tmp_path / "adapter"), str(tmp_path / "logits.pt")]
-    subprocess.run([sys.executable, "-c", RELOAD, *arguments], check=True, cwd=ROOT)
-    assert torch.equal(torch.load(tmp_path / "logits.pt"), wanted)
+def test_a_new_process_gives_the_logits_of_the_trained_models(bert_folder, tmp_path):
+    wanted = {}
+    for case in CONFIGS:
+        model = train(adapted(case, bert_folder))
+        wanted[case] = logits(model)
+        assert not torch.allclose(wanted[case], logits(classifier(bert_folder)), atol=1e-2), case
+        model.save_pretrained(tmp_path / case)
+    command = [sys.executable, "-c", RELOAD, str(bert_folder), str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    for case in CONFIGS:
+        assert torch.equal(torch.load(tmp_path / case / "logits.pt"), wanted[case]), case
 
 
 @each
