@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 
 import pytest
@@ -12,7 +13,8 @@ from tests.leaderboard.tasks import make
 from tests.leaderboard.waiting import until
 from wsa.layout import Layout
 from wsa.leaderboard.plots.hero import hero
-from wsa.leaderboard.plots.parts.pictures import marks_of
+from wsa.leaderboard.plots.parts.intervals import Bar, intervals
+from wsa.leaderboard.plots.parts.pictures import Mark, marks_of
 from wsa.leaderboard.results import read_suite
 from wsa.leaderboard.view import SuiteView
 
@@ -171,6 +173,18 @@ def test_a_picture_of_errors_and_of_nothing(numbers):
     assert "Less is better" in picture.caption and "mean squared error" in picture.title
     empty = make_suite("empty")
     assert hero(SuiteView(read_suite(empty, Layout()), marks_of([empty]))) == []
+
+
+def test_intervals_wider_than_the_differences_are_seen_to_end():
+    bars = [Bar(Mark(str(i), "ink"), "", i / 10, i / 10 - 2, i / 10 + 2) for i in range(5)]
+    bars.append(Bar(Mark("two seeds", "ink"), "", 0.2, -50.0, 50.0))
+    drawn = str(intervals("gaps", "Gaps", "", bars, "points", zero=True).drawing)
+    ends = [
+        (float(x1), float(x2)) for x1, x2 in re.findall(r'x1="([\d.]+)%" x2="([\d.]+)%"', drawn)
+    ]
+    for near, (start, end) in enumerate(ends[:-1]):
+        assert 0 < start < end < 100, near
+    assert drawn.count("path d=") == 2, "the widest alone leaves the picture, on both sides"
 
 
 def test_a_step_within_noise_is_not_on_the_front(tmp_path):

@@ -6,6 +6,7 @@ the screen lets it be.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -126,10 +127,13 @@ def _dots(bars: Sequence[Bar], digits: int) -> Numbers | None:
 
 
 def _limits(bars: Sequence[Bar], zero: bool) -> tuple[float, float]:
-    """All centres, and of the intervals what does not squeeze them."""
+    """All centres, and as much of the intervals as half of them need, or as squeezes nothing."""
     centres = [bar.centre for bar in bars] + [0.0] * zero
+    known = [(bar.low, bar.high) for bar in bars if bar.low is not None and bar.high is not None]
     reach = 0.5 * (max(centres) - min(centres)) if centres else 0.0
-    edges = [edge for bar in bars for edge in (bar.low, bar.high) if edge is not None]
+    if known:
+        reach = max(reach, statistics.median((high - low) / 2 for low, high in known))
+    edges = [edge for interval in known for edge in interval]
     if reach:
         edges = [min(max(e, min(centres) - reach), max(centres) + reach) for e in edges]
     return ends([*centres, *edges, *(value for bar in bars for _, value in bar.dots)], 0.03)
