@@ -11,9 +11,11 @@ from tests.helpers.project import ROOT, edit_yaml, make_project
 from tests.helpers.tuned import RANGES, tuned_raw, tuned_suite
 from wsa.cli import main
 from wsa.errors import InputError
+from wsa.records.record import read_record
+from wsa.records.tuning import MethodTuning
 from wsa.suite.load import load_suite
 from wsa.suite.schema import Suite
-from wsa.suite.settings import Settings, suites_tuned_in
+from wsa.suite.settings import DEFAULT_SUITE, Settings, suites_tuned_in
 from wsa.suite.tuning import trials_of, with_values
 
 
@@ -82,6 +84,16 @@ def test_digests_of_suites_without_tuning_are_as_they_were():
     raw = suite.model_dump(mode="json")
     raw["methods"]["lora"]["tune"] = {"learning_rate": [1e-3, 1e-2]}
     assert Suite.model_validate(raw).run_digest("lora")[:12] == LORA
+
+
+def test_the_default_s_methods_are_the_zoo_s_at_the_values_that_its_published_trials_chose():
+    default, zoo = (load_suite(name, ROOT / "config") for name in (DEFAULT_SUITE, "minilm-l6_zoo"))
+    for name in default.methods.keys() - {"majority"}:
+        record = read_record(ROOT / f"published/minilm-l6_zoo/tuning/{name}.json", MethodTuning)
+        (values,) = [trial.values for trial in record.trials if trial.method == record.chosen]
+        filled = {name: with_values(zoo.methods[name], values)}
+        chosen = zoo.model_copy(update={"methods": filled})
+        assert default.run_digest(name) == chosen.run_digest(name), (name, values)
 
 
 def test_a_schedule_of_a_method_s_own_fits_the_steps_of_a_trial():

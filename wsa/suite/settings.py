@@ -16,7 +16,7 @@ from wsa.suite.load import is_path, load_suite, load_suites
 from wsa.suite.schema import Collection, Seed, Suite
 from wsa.suite.strict import Strict, check
 
-DEFAULT_SUITE = "minilm-l6_movie-snippets"
+DEFAULT_SUITE = "minilm-l6_films"
 QUESTION_SUITE = "deberta-v3-base_sst2"
 
 
