@@ -1,7 +1,7 @@
 r"""Draw docs/leaderboard.png, the README's picture, from site/index.html.
 
-    wsa --results published site minilm-l6_domains minilm-l6_budget_films minilm-l6_sst2 \
-        minilm-l6_ablations
+    wsa --results published site minilm-l6_films minilm-l6_zoo minilm-l6_budget_films \
+        minilm-l6_sst2 minilm-l6_ablations
     python docs/screenshot.py
 
 The page from its headline to the end of its leaderboard, in the light colours. Needs Chromium,

@@ -26,10 +26,10 @@ def test_a_newcomer_s_methods_stand_in_the_table_with_no_change_to_existing_code
     project = make_project(tmp_path, methods=["lora"])
     suite = project / "config/suites/tiny.yaml"
     # the suite that the page extends, small
-    text = suite.read_text().replace("name: tiny\n", "name: minilm-l6_movie-snippets\n", 1)
+    text = suite.read_text().replace("name: tiny\n", "name: minilm-l6_films\n", 1)
     text = text.replace("- 1\n", "", 1)  # one seed
-    (project / "config/suites/minilm-l6_movie-snippets.yaml").write_text(text)
-    assert read_yaml(project / "config/suites/minilm-l6_movie-snippets.yaml")["seeds"] == [0]
+    (project / "config/suites/minilm-l6_films.yaml").write_text(text)
+    assert read_yaml(project / "config/suites/minilm-l6_films.yaml")["seeds"] == [0]
     before = {path: path.read_bytes() for path in (project / "wsa").rglob("*.py")}
     for command in ("fetch-model tiny", "fetch-data tiny", "tokenise tiny tiny"):
         assert wsa(project, *command.split()).returncode == 0

@@ -18,7 +18,7 @@ from wsa.leaderboard import render
 from wsa.literature.reading import read_literature
 from wsa.suite.load import load_suites
 
-MEASURED, ASKED = "minilm-l6_movie-snippets", "deberta-v3-base_sst2"
+MEASURED, ASKED = "minilm-l6_films", "deberta-v3-base_sst2"
 PAGES = ("index.html", f"{MEASURED}/index.html", f"{ASKED}/index.html",
          f"{MEASURED}/methods/wsa.html",
          "reading.html", "literature/methods/lora.html")  # fmt: skip
