@@ -41,3 +41,4 @@ use rule train as train_full with:
         "logs/train_full/{suite}/{method}/seed-{seed}.log",
     wildcard_constraints:
         method=MATCH_FULL,
+    priority: 10  # the longest begin first, so that none is left when other cores have nothing
