@@ -44,7 +44,7 @@ def layout(tmp_path_factory) -> Layout:
 
 
 def few_sentences(config: Path, data: str) -> str:
-    """The name of a suite of 200 sentences of `data`, at the rates of the embedded default."""
+    """The name of a suite of 200 sentences of `data`, at the rates of minilm-l6_movie-snippets."""
     left_out = ("head_only", "full", "spectral_a", "wsa_direction")
     write_yaml(
         config / f"suites/few-{data}.yaml", extends="minilm-l6_movie-snippets",
