@@ -224,12 +224,12 @@ def timed_of(wildcards):
 
 
 def gated_of(wildcards):
-    """The trained gated adapters of the first seed."""
+    """The gated adapters of the first seed, and what they predicted."""
     suite = SUITES[wildcards.suite]
     for name, method in suite.methods.items():
         if method.gated:
             run = LAYOUT.run(suite.name, name, suite.seeds[0])
-            yield from [run.training, run.trained]
+            yield from [run.training, run.trained, run.result]
 
 
 def inference_of(wildcards):

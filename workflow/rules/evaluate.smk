@@ -13,6 +13,7 @@ rule evaluate:
         RUN.predictions,
     log:
         "logs/evaluate/{suite}/{method}/seed-{seed}.log",
+    priority: 5  # a run is finished, and a model of full fine-tuning gone, before the next begins
     threads: threads_of
     resources:
         gpu=gpu_of,

@@ -39,11 +39,12 @@ rule thresholds:
         LAYOUT.thresholds_json("{suite}"),
     log:
         "logs/thresholds/{suite}.log",
+    priority: 10  # longer than a training, on one core
     threads: threads_of
     resources:
         gpu=gpu_of,
         mem_mb=mem_mb_of,
-        # a gated method is evaluated in three states, and here at eleven thresholds
+        # a gated method is evaluated in three states, and here at nine thresholds more
         runtime=minutes(lambda run: 4 * run.evaluate_seconds),
     params:
         wsa=WSA,

@@ -10,6 +10,7 @@ rule prune:
         directory(RUN.pruned),
     log:
         "logs/prune/{suite}/{method}/seed-{seed}.log",
+    priority: 5  # as its evaluation
     resources:
         mem_mb=mem_mb_of,
         runtime=minutes(lambda run: 0),
