@@ -69,18 +69,19 @@ def options(config: list[str]) -> list[str]:
     return ["--config", *config] if config else []
 
 
-def measure(revision: str, cores: int, config: list[str]) -> dict[str, float | int | str]:
-    """One run of the workflow at a revision."""
+def measure(asked: str, cores: int, config: list[str]) -> dict[str, float | int | str]:
+    """One run of the workflow at a revision; after it and a space, configuration of its own."""
+    revision, *own = asked.split()
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "clone"
         commit = clone(revision, project)
-        chosen = options(config)
+        chosen = options([*config, *own])
         snakemake(project, "--cores", str(cores), "--quiet", "all", "--until", *FETCH, *chosen)
         passed, used = snakemake(project, "--cores", str(cores), "--quiet", "all", *chosen)
         trained, predicted, runs = arithmetic(Layout(results=project / "results"))
         rules = seconds_by_rule(project)
     return {
-        "revision": revision if revision == commit else f"{revision} ({commit})",
+        "revision": " ".join([revision if revision == commit else f"{revision} ({commit})", *own]),
         "runs": runs,
         "passed, s": round(passed, 1),
         "processor, s": round(used, 1),
@@ -92,7 +93,10 @@ def measure(revision: str, cores: int, config: list[str]) -> dict[str, float | i
 
 def main(argv: list[str] | None = None) -> list[dict]:
     parser = arguments(__doc__)
-    parser.add_argument("revisions", nargs="+", help="of this repository, in the order to run them")
+    parser.add_argument(
+        "revisions", nargs="+",
+        help="of this repository, in their order; 'HEAD seeds=1': with --config of its own",
+    )  # fmt: skip
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--config", nargs="*", default=[], help="as snakemake's, such as seeds=1")
     args = parser.parse_args(argv)
