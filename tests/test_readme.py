@@ -51,7 +51,10 @@ DIFFERENCE = re.compile(  # and its interval
 
 
 def published_differences() -> dict[tuple[str, str, str], set[str]]:
-    """Difference and interval, as text writes them → p-values, those adjusted by Holm included."""
+    """Difference and interval, as text writes them → p-values, those adjusted by Holm included.
+
+    A mean rank over tasks and its interval as well, which has no p.
+    """
     found = defaultdict(set)
     for path in (ROOT / "published").glob("*/tables.json"):
         for pair in json.loads(path.read_text())["comparisons"]:
@@ -68,6 +71,11 @@ def published_differences() -> dict[tuple[str, str, str], set[str]]:
                     numbers = (judged["estimate"], low, high)
                     key = tuple(f"{number:z.2f}" for number in numbers)
                     found[key].add(f"{judged['p_adjusted']:.3f} after Holm")
+    for path in (ROOT / "published").glob("*/across.json"):
+        for method in json.loads(path.read_text())["methods"]:
+            interval = method["rank_interval"]
+            numbers = (method["mean_rank"], interval["low"], interval["high"])
+            found[tuple(f"{number:.2f}" for number in numbers)]  # noqa: B018
     tried = json.loads((ROOT / "published/benchmarks/choosing.json").read_text())["rows"]
     for gap in (
         row.get(f"minus {other}") for row in tried for other in ("choose", "the row beside")

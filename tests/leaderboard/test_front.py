@@ -219,7 +219,7 @@ def test_a_link_is_shown_with_title_description_and_picture(tmp_path, monkeypatc
 def test_the_parts_of_a_judgement_agree_in_sign(tmp_path):
     """Of the published suites: difference, bootstrap, probability, McNemar's counts, the words."""
     layout = Layout(results=ROOT / "published", site=tmp_path / "s")
-    names = ["minilm-l6_movie-snippets", "minilm-l6_sst2", "minilm-l6_tweets"]
+    names = ["minilm-l6_movie-snippets", "minilm-l6_sst2", "minilm-l6_zoo_tweets"]
     suites, _ = load_suites(names, ROOT / "config")
     render(suites, layout)
     seen = 0
@@ -239,7 +239,7 @@ def test_the_parts_of_a_judgement_agree_in_sign(tmp_path):
             balance = sum(int(a) - int(b) for a, b in only)
             assert float(low) < gap < float(high)
             assert (chance > 0.5) == (gap > 0) == (balance > 0) or abs(gap) < 0.1
-    assert seen == 9
+    assert seen == 17
 
 
 def test_people_read_titles_and_one_word_for_each_state(tmp_path):
