@@ -11,6 +11,7 @@ from wsa.archive import verify
 from wsa.archive.publish import publish
 from wsa.cli import main
 from wsa.errors import InputError
+from wsa.evidence.aggregate import aggregate
 from wsa.leaderboard.formats import repeats
 from wsa.records.predictions import predictions_hash, read_predictions, write_predictions
 from wsa.records.record import read_record, write_record
@@ -143,6 +144,16 @@ def test_every_edited_file_is_named(command, layout, capsys, name, message):
     assert command("--hashes") == 1
     printed = capsys.readouterr().out
     assert f"{path}: {message}" in printed and "1 damaged" in printed
+
+
+def test_tables_of_a_part_are_compared_with_those_of_that_part(command, suite, layout, capsys):
+    aggregate(suite.only(methods=["lora", "wsa"]), layout)
+    assert "full" not in layout.table_csv("tiny").read_text()
+    assert command("--hashes") == 0
+    with layout.table_csv("tiny").open("a") as table:
+        table.write("full")
+    assert command("--hashes") == 1
+    assert "table.csv: is not what the runs give" in capsys.readouterr().out
 
 
 def test_a_published_copy_lacks_weights_and_is_sound(project, suite, layout, capsys):

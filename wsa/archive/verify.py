@@ -19,7 +19,7 @@ from wsa.files import check_files
 from wsa.layout import Layout, RunFiles, runs_below
 from wsa.machine.processes import LOCK
 from wsa.machine.progress import say
-from wsa.records.evidence import Inference, Thresholds
+from wsa.records.evidence import Inference, Tables, Thresholds
 from wsa.records.predictions import logits_of, predictions_hash, read_predictions
 from wsa.records.record import read_record
 from wsa.records.run import Provenance, Pruning, Result, Training
@@ -205,8 +205,10 @@ def _same_run(result: Result, training: Training, stages: dict[str, str], path: 
 
 
 def table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
+    """The tables that the runs do not give; those of a part of the suite are compared as such."""
     from wsa.evidence.aggregate import aggregate
 
+    suite = _as_tabled(suite, layout)
     tables = [
         table(layout, suite.name)
         for table in (
@@ -234,6 +236,15 @@ def table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
             else:
                 continue
             yield f"{path}: {problem}\n  what to do: remake it: {remake(path)}"
+
+
+def _as_tabled(suite: Suite, layout: Layout) -> Suite:
+    """Of the suite what its tables are about, as `--config methods=…` narrows it."""
+    try:
+        tables = read_record(layout.tables_json(suite.name), Tables)
+    except InputError:  # which the comparison will name
+        return suite
+    return suite.only(methods=[row.method for row in tables.methods if row.method in suite.methods])
 
 
 # --- the runs -------------------------------------------------------------------------------------
