@@ -10,11 +10,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: a core each, also for
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than cores: a test of a cluster, a browser or a kill waits most of its time."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """Files with workflows first: of two workers, neither is left alone with minutes of one."""
     files = {item.path for item in items if item.get_closest_marker("workflow")}
