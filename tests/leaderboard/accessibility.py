@@ -20,6 +20,7 @@ def graves(page, axe: str) -> list[tuple]:
     """What axe finds that is serious or critical, with all details open."""
     page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     page.execute_script(axe)
+    page.set_script_timeout(120)  # the largest page takes 15 s on a quiet machine
     found = page.execute_async_script(
         "axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})"
         ".then(arguments[arguments.length - 1])"
