@@ -16,7 +16,7 @@ CLAIM = {
     "id": "better", "kind": "order", "better": "wsa", "worse": "lora", "states": ["pruned"],
     "sentence": "WSA is better.", "source": "a test",
 }  # fmt: skip
-EVALUATED = {"prune", "evaluate", "inference", "aggregate", "across", "site", "all"}
+EVALUATED = {"prune", "evaluate", "inference", "thresholds", "aggregate", "across", "site", "all"}
 
 
 @pytest.fixture(scope="module")

@@ -87,11 +87,14 @@ def test_a_deleted_result_is_made_again(project):
         ("wsa/leaderboard/templates/base.html", {"site"}),
         ("wsa/evidence/verdicts.py", {"aggregate", "site"}),
         ("wsa/stages/inference.py", {"inference", "aggregate", "site"}),
-        ("wsa/stages/prune.py", {"prune", "evaluate", "inference", "aggregate", "site"}),
+        (
+            "wsa/stages/prune.py",
+            {"prune", "evaluate", "inference", "thresholds", "aggregate", "site"},
+        ),
         # the weights of full fine-tuning went after their evaluation, so they are trained again
         (
             "wsa/stages/evaluate.py",
-            {"train_full", "evaluate", "inference", "aggregate", "site"},
+            {"train_full", "evaluate", "inference", "thresholds", "aggregate", "site"},
         ),
         (
             "wsa/stages/train.py",
