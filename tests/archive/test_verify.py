@@ -149,6 +149,10 @@ def test_every_edited_file_is_named(command, layout, capsys, name, message):
 def test_tables_of_a_part_are_compared_with_those_of_that_part(command, suite, layout, capsys):
     aggregate(suite.only(methods=["lora", "wsa"]), layout)
     assert "full" not in layout.table_csv("tiny").read_text()
+    assert command("--hashes") == 1  # its runs are there
+    (layout.suite("tiny") / "runs/full").rename(layout.results.parent / "elsewhere")
+    aggregate(suite.only(methods=["lora", "wsa"]), layout)
+    capsys.readouterr()
     assert command("--hashes") == 0
     with layout.table_csv("tiny").open("a") as table:
         table.write("full")

@@ -239,12 +239,14 @@ def table_damages(suite: Suite, layout: Layout) -> Iterator[str]:
 
 
 def _as_tabled(suite: Suite, layout: Layout) -> Suite:
-    """Of the suite what its tables are about, as `--config methods=…` narrows it."""
+    """The suite without the methods that have neither a row in its tables nor a run."""
     try:
         tables = read_record(layout.tables_json(suite.name), Tables)
     except InputError:  # which the comparison will name
         return suite
-    return suite.only(methods=[row.method for row in tables.methods if row.method in suite.methods])
+    there = {row.method for row in tables.methods}
+    there |= {name for name, _, files in runs_below(layout.suite(suite.name)) if made(files)}
+    return suite.only(methods=[name for name in suite.methods if name in there])
 
 
 # --- the runs -------------------------------------------------------------------------------------
