@@ -6,14 +6,13 @@ Each is done to a copy of the project, through the command line.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
+from tests.helpers.fresh import run_python
 from tests.helpers.project import edit_yaml, environment, make_project, write_yaml
 from tests.helpers.tiny import make_sentences
 
@@ -24,10 +23,7 @@ SOURCES = ("*.py", "*.yaml", "*.html")
 
 def run(project: Path, code: str, *arguments: str) -> str:
     """Run `code` with the project's own copy of `wsa`; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=project, env=environment(project),
-        capture_output=True, text=True,
-    )  # fmt: skip
+    done = run_python(["-c", code, *arguments], project, environment(project))
     assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

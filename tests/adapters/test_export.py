@@ -1,14 +1,13 @@
 """Exports load with plain peft and transformers where wsa cannot be imported."""
 
 import re
-import subprocess
-import sys
 import textwrap
 
 import pytest
 import torch
 import wsa
 from peft import LoraConfig, get_peft_model
+from tests.helpers.fresh import run_python
 from tests.helpers.peft_models import (
     INPUTS,
     classification,
@@ -38,10 +37,7 @@ def check(model, name):
 def elsewhere(code: str, folder, **expected) -> None:
     """Run `code` in a process where the package cannot be imported; it must print 'same'."""
     torch.save({"inputs": INPUTS, **expected}, folder / "expected.pt")
-    done = subprocess.run(
-        [sys.executable, "-c", PREAMBLE + textwrap.dedent(code)],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_python(["-c", PREAMBLE + textwrap.dedent(code)], folder)
     assert done.stdout.strip().endswith("same"), done.stderr
 
 

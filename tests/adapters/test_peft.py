@@ -1,7 +1,5 @@
 """The spectral tuners behave in PEFT as any other method does."""
 
-import subprocess
-import sys
 import textwrap
 import warnings
 from dataclasses import replace
@@ -12,6 +10,7 @@ import torch
 from peft import PeftModel, TaskType, VeraConfig, get_peft_model
 from peft.tuners.lora import convert_to_lora
 from peft.utils.hotswap import hotswap_adapter
+from tests.helpers.fresh import run_python
 from tests.helpers.peft_models import (
     ATTENTION,
     INPUTS,
@@ -166,10 +165,7 @@ def test_saved_adapters_give_the_same_bits_in_another_process(
                 assert torch.equal(logits(model), expected), (folder, meta)
         print("same bits")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=Path(__file__).parents[2],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_python(["-c", textwrap.dedent(code)], Path(__file__).parents[2])
     assert done.stdout.strip() == "same bits", done.stderr
 
 

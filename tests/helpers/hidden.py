@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from tests.helpers.fresh import run_python
 from torch import Tensor, nn
 from transformers import (
     BertConfig,
@@ -131,9 +130,6 @@ def logits_in_a_new_process(module: str, make: str, folder: Path) -> Tensor:
         model = PeftModel.from_pretrained(optimise(hidden.{make}()), {str(folder)!r})
         torch.save(hidden.logits(model), {str(folder / "logits.pt")!r})
     """
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=root, capture_output=True, text=True,
-    )  # fmt: skip
+    done = run_python(["-c", textwrap.dedent(code)], Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     return torch.load(folder / "logits.pt")

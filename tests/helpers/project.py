@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
+from tests.helpers.fresh import run_python
 from tests.helpers.tiny import make_tiny_bert, make_tiny_deberta, write_tsv_data
 from wsa.layout import Layout
 from wsa.sources import fetch_data, fetch_model
@@ -50,7 +50,8 @@ METHODS = {
 def make_project(folder: Path, *, deberta: bool = False, methods: list[str] | None = None) -> Path:
     """The project's code beside a `config/` with the suite `tiny`; returns the folder."""
     for name in ("wsa", "workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # compiled files as well, which spares each process a second, but no half-written one
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(ROOT / "Snakefile", folder)
     (make_tiny_deberta if deberta else make_tiny_bert)(folder / "model")
     write_tsv_data(folder / "data", train=96, validation=48)
@@ -122,14 +123,8 @@ def environment(project: Path) -> dict[str, str]:
 
 def snakemake(project: Path, *arguments: str, check: bool = True) -> str:
     """Run snakemake in `project`; returns all it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=project,
-        env=environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    command = ["-m", "snakemake", "--cores", "2", *arguments]
+    done = run_python(command, project, environment(project), together=True)
     if check and done.returncode != 0:
         raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}")
     return done.stdout
@@ -137,10 +132,4 @@ def snakemake(project: Path, *arguments: str, check: bool = True) -> str:
 
 def wsa(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `wsa …` in `project`."""
-    return subprocess.run(
-        [sys.executable, "-m", "wsa", *arguments],
-        cwd=project,
-        env=environment(project),
-        capture_output=True,
-        text=True,
-    )
+    return run_python(["-m", "wsa", *arguments], project, environment(project))

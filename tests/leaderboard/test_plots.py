@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import wsa
+from tests.helpers.fresh import run_python
 from tests.helpers.results import make_results, make_suite
 from wsa.evidence.aggregate import aggregate
 from wsa.layout import Layout
@@ -41,10 +40,9 @@ print(code_hash("train"))
 
 def _render(package: Path, root: Path, site: str) -> tuple[str, str]:
     """The suite's page as the package in `package` makes it, and that package's train hash."""
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, root, site], capture_output=True, text=True, check=True,
-        env=os.environ | {"PYTHONPATH": str(package)}, cwd=root,
-    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    done = run_python(["-c", COMMAND, str(root), site], root, environment)
+    assert done.returncode == 0, done.stderr
     return (root / site / "tiny/index.html").read_text(encoding="utf-8"), done.stdout.strip()
 
 

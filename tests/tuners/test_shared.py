@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from peft import PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
+from tests.helpers.fresh import run_python
 from tests.helpers.peft_models import (
     ATTENTION,
     HEAD,
@@ -71,8 +69,8 @@ def test_a_new_process_gives_the_logits_of_the_trained_models(bert_folder, tmp_p
         wanted[case] = logits(model)
         assert not torch.allclose(wanted[case], logits(classifier(bert_folder)), atol=1e-2), case
         model.save_pretrained(tmp_path / case)
-    command = [sys.executable, "-c", RELOAD, str(bert_folder), str(tmp_path)]
-    subprocess.run(command, check=True, cwd=ROOT)
+    done = run_python(["-c", RELOAD, str(bert_folder), str(tmp_path)], ROOT)
+    assert done.returncode == 0, done.stderr
     for case in CONFIGS:
         assert torch.equal(torch.load(tmp_path / case / "logits.pt"), wanted[case]), case
 
