@@ -312,8 +312,11 @@ def _schemas(args: argparse.Namespace, layout: Layout) -> None:
     write_schemas(args.folder)
 
 
-# what imports torch; the timing of inference has a process of its own
-_FORKED = {_tokenise, _factors, _check, _train, _train_packed, _prune, _evaluate, _thresholds}
+# the workflow's stages: what imports torch, and what does not
+_COMPUTING = {
+    _tokenise, _factors, _check, _train, _train_packed, _prune, _evaluate, _inference, _thresholds,
+}  # fmt: skip
+_READING = {_tune, _aggregate, _across, _literature, _site}
 
 
 def _alone(suite, method: str, seed: int, layout: Layout, *, trained: bool = False):
@@ -582,8 +585,9 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     layout = Layout(args.config, args.resources, args.results, args.site, args.submissions)
     try:
-        if args.command in _FORKED:
-            status = run_forked(sys.argv[1:] if argv is None else argv)
+        if args.command in _COMPUTING | _READING:
+            arguments = sys.argv[1:] if argv is None else argv
+            status = run_forked(arguments, computes=args.command in _COMPUTING)
             if status is not None:
                 return status
         end_with_workflow()

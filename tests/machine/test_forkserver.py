@@ -188,6 +188,21 @@ def test_without_its_server_a_stage_is_a_process_of_its_own(project):
     assert not workflow.socket.parent.exists()
 
 
+def test_a_stage_without_torch_is_forked_where_that_costs_no_import(project):
+    with Workflow(project) as workflow:
+
+        def forks() -> float:
+            return workflow.server.cpu_times().children_user
+
+        status, first, errors, _ = workflow.run("aggregate", "long")
+        assert status == 0, errors
+        assert workflow.server.cpu_times().user < IMPORTS and forks() == 0
+        workflow.run("prune", "long", "lora", "0")
+        before = forks()
+        assert workflow.run("aggregate", "long")[:2] == (0, first)
+        assert forks() > before > 0
+
+
 def test_the_server_ends_with_a_workflow_that_is_killed(project):
     with Workflow(project) as workflow:
         workflow.process.kill()

@@ -2,9 +2,9 @@
 
 To import torch, transformers and PEFT, and to take them down again, costs a stage more processor
 time than many a stage's own work. So the workflow keeps a server (`start`) that imports them for
-the first stage; `wsa` then asks it for a fork that runs the stage with the arguments, folder,
-environment and open files of its own process (`run_forked`). Whatever speaks against that, before
-the stage has begun, and the stage runs where it was called.
+the first stage that computes; `wsa` then asks it for a fork that runs the stage with the
+arguments, folder, environment and open files of its own process (`run_forked`). Whatever speaks
+against that, before the stage has begun, and the stage runs where it was called.
 
 A line each from the server: "begun", then how it ended, as `multiprocessing.Process.exitcode`. A
 byte each to it: the number of a signal.
@@ -24,6 +24,7 @@ from typing import BinaryIO
 from wsa.machine.processes import WORKFLOW, end_this_process
 
 SOCKET = "WSA_FORKSERVER"
+_LOADED = "loaded"  # a file beside the socket: the server has imported everything
 BEGUN = b"begun\n"
 
 # libraries read these when they are loaded; snakemake sets them to the threads of a job
@@ -36,9 +37,9 @@ _OF_A_JOB = {"_", "OLDPWD", "PATH", "PWD", "SHLVL", "TEMP", "TEMPDIR", "TMP", "T
 
 # what stages import, also late
 _MODULES = (
-    "wsa.stages.check", "wsa.stages.evaluate", "wsa.stages.factors", "wsa.stages.packed",
-    "wsa.stages.prune", "wsa.stages.thresholds", "wsa.stages.tokenise", "wsa.stages.train",
-    "wsa.learning.peft_types", "wsa.machine.estimates", "wsa.suite.load",
+    "wsa.stages.check", "wsa.stages.evaluate", "wsa.stages.factors", "wsa.stages.inference",
+    "wsa.stages.packed", "wsa.stages.prune", "wsa.stages.thresholds", "wsa.stages.tokenise",
+    "wsa.stages.train", "wsa.learning.peft_types", "wsa.machine.estimates", "wsa.suite.load",
     "pandas", "peft.utils.transformers_weight_conversion", "psutil", "pyarrow.parquet",
     "scipy.stats", "sklearn.metrics",
 )  # fmt: skip
@@ -89,16 +90,23 @@ def start() -> None:
 # --- the process that was called -----------------------------------------------------------------
 
 
-def run_forked(arguments: list[str]) -> int | None:
+def run_forked(arguments: list[str], *, computes: bool) -> int | None:
     """Have the workflow's server run `wsa` with these arguments.
 
     A stage that a signal ended ends this process by that signal.
+
+    Args:
+        arguments: of `wsa`.
+        computes: whether the stage needs torch. For one that does not, a server that has imported
+            nothing yet is not made to.
 
     Returns:
         The exit status; None if nothing has begun, so that it can be run here.
     """
     path = os.environ.get(SOCKET)
     if path is None or WORKFLOW not in os.environ:
+        return None
+    if not computes and not Path(path).with_name(_LOADED).exists():
         return None
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as answers:
         try:
@@ -172,6 +180,7 @@ def serve(listener: socket.socket) -> None:
             if sources is None:
                 sources = _sources()
                 _preload()
+                Path(listener.getsockname()).with_name(_LOADED).touch()
             others = [listener, *(other for _, other in stages.values())]
             stage = fork(target=_stage, args=(connection, others, environment, sources))
             try:
