@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,23 @@ def running() -> str:
     return job
 
 
+def requeue(job: str, workflow: subprocess.Popen) -> None:
+    """What preemption does; the workflow, which asks every second, does not see the moment in
+    which the job counts as cancelled.
+    """
+    workflow.send_signal(signal.SIGSTOP)
+    try:
+        ask("scontrol", "requeue", job)
+        deadline = time.monotonic() + SECONDS_TO_APPEAR
+        while "PENDING" not in ask("squeue", "--noheader", "--jobs", job, "--format=%T"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        workflow.send_signal(signal.SIGCONT)
+    # Slurm lets a requeued job wait for two minutes
+    ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
 def test_the_tiny_suite_runs_to_its_page(project):
     assert "<html" in (project / "site/index.html").read_text()
     assert len(list(project.glob("results/tiny/runs/*/seed-0/result.json"))) == 2
@@ -134,17 +152,7 @@ def test_preempted_and_cancelled_it_ends_with_the_same_predictions(project):
 
     workflow = start(project, *arguments, **slowly)
     first = wait_for_step(project, 1, workflow)
-    job = running()
-    ask("scontrol", "requeue", job)  # what preemption does
-    deadline = time.monotonic() + SECONDS_TO_APPEAR
-    while f"JobId={job}" in ask("squeue", "--noheader", "--format=JobId=%i", "--states=running"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    # Slurm lets a requeued job wait for two minutes
-    while "PENDING" not in ask("squeue", "--noheader", "--jobs", job, "--format=%T"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+    requeue(running(), workflow)
     second = wait_for_step(project, first + 2, workflow)
     ask("scancel", running())
     printed = workflow.communicate()[0]
