@@ -82,7 +82,7 @@ def test_the_interval_of_f1_is_that_of_a_bootstrap_written_as_loops():
     found = measure.difference(A, B, SEEDS)
     rng = np.random.default_rng(1)
     draws = []
-    for _ in range(800):
+    for _ in range(400):
         rows = rng.integers(0, 150, 150)
         draws.append(
             np.mean(

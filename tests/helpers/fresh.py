@@ -62,8 +62,8 @@ def _fits(environment: Mapping[str, str]) -> bool:
         _server_environment.update(os.environ)
         forkserver.set_forkserver_preload(_LIBRARIES)
         forkserver.ensure_running()
-    # of Python and of this project; what training and scikit-learn set in a process of theirs
-    own = ("PYT", "WSA_", "CUBLAS_WORKSPACE_CONFIG", "KMP_INIT_AT_FORK")
+    # of Python and of this project; what stages and scikit-learn set in a process of theirs
+    own = ("PYT", "WSA_", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "KMP_INIT_AT_FORK")
     one, other = (
         {name: value for name, value in variables.items() if not name.startswith(own)}
         for variables in (environment, _server_environment)
