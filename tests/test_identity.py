@@ -53,6 +53,7 @@ def load_identity(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("identity_of_a_copy", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.token_hash = token_hash  # the same, and it keeps what it found for a text
     return module
 
 
