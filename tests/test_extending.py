@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 from tests.helpers.fresh import run_python
-from tests.helpers.project import edit_yaml, environment, make_project, write_yaml
+from tests.helpers.project import COMMANDS, edit_yaml, environment, make_project, write_yaml
 from tests.helpers.tiny import make_sentences
 
 TRAIN, VALIDATION = 64, 32
@@ -29,10 +29,8 @@ def run(project: Path, code: str, *arguments: str) -> str:
 
 
 def commands(project: Path, *lines: str) -> str:
-    """`wsa <line>` for each of `lines`, in one process: importing takes longer than the rest."""
-    code = "import sys; from wsa.cli import main\n"
-    code += "for line in sys.argv[1:]:\n    assert main(line.split()) == 0, line"
-    return run(project, code, *lines)
+    """`wsa <line>` for each of `lines`."""
+    return run(project, COMMANDS, *lines)
 
 
 def train_hash(project: Path) -> str:

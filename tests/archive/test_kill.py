@@ -68,9 +68,8 @@ def wait_for(stages: list[str], workflow: subprocess.Popen) -> str | None:
     deadline = time.monotonic() + SECONDS_TO_APPEAR
     while workflow.poll() is None and time.monotonic() < deadline:
         at_work = stages_of(process)
-        for stage in stages:
-            if stage in at_work:
-                return stage
+        if stage := next((one for one in stages if one in at_work), None):
+            return stage
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return None
 

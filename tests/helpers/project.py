@@ -47,6 +47,15 @@ METHODS = {
 }
 
 
+# `wsa <argument>` for each argument, in one process: importing takes longer than the rest
+COMMANDS = """
+import sys
+from wsa.cli import main
+for line in sys.argv[1:]:
+    assert main(line.split()) == 0, line
+"""
+
+
 def make_project(folder: Path, *, deberta: bool = False, methods: list[str] | None = None) -> Path:
     """The project's code beside a `config/` with the suite `tiny`; returns the folder."""
     for name in ("wsa", "workflow", "profiles"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.helpers.project import edit_yaml, environment, make_project, prepare
+from tests.helpers.project import COMMANDS, edit_yaml, environment, make_project, prepare
 from wsa.layout import Layout
 from wsa.machine import forkserver
 from wsa.records.record import SEAL
@@ -30,14 +30,6 @@ os.environ |= {processes.WORKFLOW: str(os.getpid())} | dict.fromkeys(forkserver.
 forkserver.start()
 print(json.dumps(dict(os.environ)), flush=True)
 sys.stdin.read()
-"""
-
-# all in one process: importing takes longer than the rest
-PLAIN = """
-import sys
-from wsa.cli import main
-for line in sys.argv[1:]:
-    assert main(line.split()) == 0, line
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
@@ -116,7 +108,7 @@ def test_a_forked_run_has_the_bits_and_the_record_of_a_plain_one(project, workfl
         status, _, errors, forked = workflow.run("--results", "forked", *stage.split())
         assert (status, forked) == (0, True), errors
     done = subprocess.run(
-        [sys.executable, "-c", PLAIN, *(f"--results plain {stage}" for stage in stages)],
+        [sys.executable, "-c", COMMANDS, *(f"--results plain {stage}" for stage in stages)],
         cwd=project, env=workflow.environment | {forkserver.SOCKET: ""},
         capture_output=True, text=True,
     )  # fmt: skip
