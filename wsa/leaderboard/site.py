@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -127,8 +128,21 @@ def _static(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
+@functools.cache  # to compile them takes a third of a site's time
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("wsa.leaderboard"),
+        autoescape=lambda name: name is None or name.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= formats.FILTERS | measures.FILTERS | OF_RECORD
+    return templates
+
+
 class _Site:
-    """The templates, and what all pages share."""
+    """What all pages share."""
 
     def __init__(
         self,
@@ -144,15 +158,7 @@ class _Site:
         self.cards: dict[str, str] = {}  # where a page stands → the picture that links to it show
         self.record = record
         self.tables = tables
-        self.templates = Environment(
-            loader=PackageLoader("wsa.leaderboard"),
-            autoescape=lambda name: name is None or name.endswith(".html"),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.templates.filters |= formats.FILTERS | measures.FILTERS | OF_RECORD
-        self.templates.globals |= {
+        self.shared = {
             "site_name": SITE_NAME, "question": QUESTION, "project": project(),
             "shown": views, "together": collections, "record": record, "metrics": METRICS,
             "asked": asked(views), "shapes": SHAPES,
@@ -162,7 +168,7 @@ class _Site:
     def fill(self, template: str, root: str, here: str, **context: object) -> str:
         """The text of a page from which `root` leads up to the site."""
         card = self.cards.get(here, "")
-        found = self.templates.get_template(template)
+        found = _templates().get_template(template, globals=self.shared)
         return compact(found.render(root=root, here=here, card=card, **context))
 
     def page(self, path: Path, template: str, root: str, here: str, **context: object) -> None:
@@ -224,7 +230,7 @@ class _Site:
             path = layout.hero(name)
             (folder / path.name).write_bytes(image)
             self.cards[name] = path.relative_to(layout.site).as_posix()
-        downloads = write_downloads(view, folder / "downloads", self.templates)
+        downloads = write_downloads(view, folder / "downloads", _templates())
         self.page(
             folder / "index.html", "suite.html", "../", name, downloads=downloads,
             **suite_context(view, pictures),
