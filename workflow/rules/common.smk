@@ -142,6 +142,11 @@ def run_digest(wildcards):
     return SUITES[wildcards.suite].run_digest(wildcards.method)
 
 
+# as functions: a job on a cluster reads this file again, and asks for its own stage's code alone
+def code_of(stage, peft_types=()):
+    return lambda wildcards: code_hash(stage, peft_types)
+
+
 def code_of_run(stage):
     """The hash of the code that decides a stage of a run; its tuner's is part of it."""
     return lambda wildcards: code_hash(

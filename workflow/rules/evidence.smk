@@ -75,7 +75,7 @@ rule aggregate:
         seeds=SEEDS,
         part=PART,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
-        code=code_hash("aggregate"),
+        code=code_of("aggregate"),
     shell:
         "{params.wsa} aggregate {wildcards.suite} {params.seeds} {params.part} 2>&1 | tee {log}"
 
@@ -94,7 +94,7 @@ rule across:
         wsa=WSA,
         seeds=SEEDS,
         collection=lambda wildcards: digest(COLLECTIONS[wildcards.collection]),
-        code=code_hash("across"),
+        code=code_of("across"),
     shell:
         "{params.wsa} across {wildcards.collection} {params.seeds} 2>&1 | tee {log}"
 
@@ -112,6 +112,6 @@ rule literature:
         seeds=SEEDS,
         part=PART,
         suite=lambda wildcards: digest(SUITES[wildcards.suite]),
-        code=code_hash("literature"),
+        code=code_of("literature"),
     shell:
         "{params.wsa} literature {wildcards.suite} {params.seeds} {params.part} 2>&1 | tee {log}"

@@ -20,7 +20,7 @@ rule factors:
     params:
         wsa=WSA,
         targets=lambda wildcards: list(MODELS[wildcards.model].target_modules),
-        code=code_hash("factors"),
+        code=code_of("factors"),
     shell:
         "{params.wsa} factors {wildcards.model} {wildcards.rank} 2>&1 | tee {log}"
 

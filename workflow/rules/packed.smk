@@ -53,6 +53,6 @@ for _suite in SUITES.values():
                 methods=",".join(_methods),
                 seeds=",".join(map(str, _seeds)),
                 configuration=[_suite.run_digest(method) for method in _methods],
-                code=code_hash("packed", _suite.method(_methods[0]).peft_types),
+                code=code_of("packed", _suite.method(_methods[0]).peft_types),
             shell:
                 "{params.wsa} train-packed {params.suite} {params.methods} {params.seeds} 2>&1 | tee {log}"

@@ -37,7 +37,7 @@ rule site:
         seeds=SEEDS,
         names=[*COLLECTIONS, *CHOSEN],
         suites=[digest(suite) for suite in CHOSEN.values()],
-        code=code_hash("site"),
+        code=code_of("site"),
         templates=template_hash(),
     shell:
         "{params.wsa} site {params.seeds} {params.names} 2>&1 | tee {log}"

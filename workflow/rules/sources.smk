@@ -43,6 +43,6 @@ rule tokenise:
         runtime=minutes(lambda run: 0),
     params:
         wsa=WSA,
-        code=code_hash("tokenise"),
+        code=code_of("tokenise"),
     shell:
         "{params.wsa} tokenise {wildcards.model} {wildcards.data} 2>&1 | tee {log}"

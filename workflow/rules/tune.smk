@@ -15,6 +15,6 @@ rule tune:
         "logs/tune/{suite}/{method}.log",
     params:
         wsa=WSA,
-        code=code_hash("tune"),
+        code=code_of("tune"),
     shell:
         "{params.wsa} tune {wildcards.suite} {wildcards.method} 2>&1 | tee {log}"
