@@ -288,12 +288,16 @@ class LiteratureView:
 
     def measured(self, method: str) -> list[tuple[SuiteView, Entry]]:
         """Every row of the suites here that is this method, with its suite."""
-        return [
-            (view, entry)
-            for view in self.suites
-            for entry in view.entries
-            if self.literature.identify(entry.method) == method
-        ]
+        return self._measured_here.get(method, [])
+
+    @cached_property
+    def _measured_here(self) -> dict[str | None, list[tuple[SuiteView, Entry]]]:
+        found: dict[str | None, list[tuple[SuiteView, Entry]]] = {}
+        for view in self.suites:
+            for entry in view.entries:
+                name = self.literature.identify(entry.method)
+                found.setdefault(name, []).append((view, entry))
+        return found
 
     def against(self, method: str) -> list[Against]:
         """The method beside every other that some table prints of its own runs too; those with
