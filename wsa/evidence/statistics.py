@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
-from scipy import stats
+from scipy import special, stats
 from scipy.optimize import elementwise
 
 from wsa.records.evidence import LEVEL
@@ -190,7 +190,8 @@ class TwoWay:
         return self._mixture(t, *self._reference)
 
     def _mixture(self, t, weight, of_seeds, of_sentences: float):
-        seeds, sentences = stats.t.sf(t, self.seeds - 1), stats.t.sf(t, self.sentences - 1)
+        # the distribution's own function: `stats.t.sf` gives the same bits fifty times as slowly
+        seeds, sentences = (special.stdtr(n - 1, -t) for n in (self.seeds, self.sentences))
         return of_seeds * weight * seeds + of_sentences * (1 - weight) * sentences
 
 
