@@ -16,7 +16,13 @@ from wsa.errors import InputError, remake
 from wsa.evidence.measure import Measure, Predictions, Unit, measured
 from wsa.layout import Layout, RunFiles
 from wsa.records.evidence import Finding
-from wsa.records.predictions import STATES, logits_of, predictions_hash, read_predictions
+from wsa.records.predictions import (
+    STATES,
+    logits_of,
+    predictions_hash,
+    read_predictions,
+    rows_of,
+)
 from wsa.records.record import read_record
 from wsa.records.run import Result, State
 from wsa.suite.schema import Suite
@@ -200,8 +206,9 @@ def _read_split(
                 f"{sum(other == usual for other in sentences.values())} other runs",
             )
             continue
+        by_state = _by_state(table, runs.task)
         for state in recorded[run][2]:
-            labels, predicted = _of_state(table, state, runs.task)
+            labels, predicted = by_state[state]
             found.labels = found.labels if found.by_run else labels
             found.by_run.setdefault((run[0], state), {})[run[1]] = predicted
     return found
@@ -218,11 +225,11 @@ def _agrees(
         raise InputError(
             f"has {logits} logits a sentence, the data set asks for {task.num_labels}", file=path
         )
-    held = set(table["state"].unique())
-    if held != set(states):
+    held = _by_state(table, task)
+    if held.keys() != states.keys():
         raise InputError("holds other states than result.json", file=path, value=sorted(held))
     for state, recorded in states.items():
-        labels, predicted = _of_state(table, state, task)
+        labels, predicted = held[state]
         if len(labels) != recorded.n:
             raise InputError(
                 f"holds {len(labels)} sentences, result.json says {recorded.n}", file=path,
@@ -239,19 +246,22 @@ def _agrees(
                 )  # fmt: skip
 
 
-def _of_state(
-    table: pd.DataFrame, state: str, task: Task
-) -> tuple[Num[np.ndarray, " n"], Num[np.ndarray, " n"]]:
-    """Labels, and what is predicted."""
-    rows = (table["state"].to_numpy(object) == state).nonzero()[0]
-    labels = table["label"].to_numpy()[rows]
-    return labels, task.predicted(logits_of(table)[rows]).astype(labels.dtype)
+def _by_state(
+    table: pd.DataFrame, task: Task
+) -> dict[str, tuple[Num[np.ndarray, " n"], Num[np.ndarray, " n"]]]:
+    """State → labels, and what is predicted."""
+    labels, logits = table["label"].to_numpy(), logits_of(table)
+    return {
+        state: (labels[rows], task.predicted(logits[rows]).astype(labels.dtype))
+        for state, rows in rows_of(table).items()
+    }
 
 
 def _sentences(table: pd.DataFrame) -> tuple:
     """Which sentences with which labels a run was evaluated on."""
-    rows = table[table["state"] == table["state"].iloc[0]]
-    return tuple(rows["sentence_id"].to_numpy(object)), rows["label"].to_numpy().tobytes()
+    rows = next(iter(rows_of(table).values()))
+    ids, labels = table["sentence_id"].to_numpy(object), table["label"].to_numpy()
+    return tuple(ids[rows]), labels[rows].tobytes()
 
 
 def _without_remedy(error: InputError) -> str:

@@ -48,7 +48,16 @@ def table_of(
 
 def logits_of(table: pd.DataFrame) -> Float32[np.ndarray, "rows k"]:
     """The logits of a table of predictions."""
-    return table[_logit_columns(table.columns)].to_numpy(np.float32)
+    columns = [table[name].to_numpy(np.float32) for name in _logit_columns(table.columns)]
+    return np.stack(columns, axis=1)
+
+
+def rows_of(table: pd.DataFrame) -> dict[str, slice]:
+    """State → its rows, in a table in canonical order."""
+    states = table["state"].to_numpy(object)
+    starts = np.flatnonzero(np.r_[True, states[1:] != states[:-1]]).tolist()
+    ends = [*starts[1:], len(states)]
+    return {states[start]: slice(start, end) for start, end in zip(starts, ends, strict=True)}
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> str:
@@ -131,7 +140,8 @@ def _canonical(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
             f"should have exactly the columns {', '.join(KEYS)}, logit_0, …",
             file=path, value=list(frame.columns),
         )  # fmt: skip
-    unknown = set(frame["state"].unique()) - set(STATES)
+    states = frame["state"].to_numpy(object)
+    unknown = set(states) - set(STATES)
     if unknown:
         raise InputError(
             f"should be one of {', '.join(STATES)}",
@@ -144,27 +154,30 @@ def _canonical(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
             value=sorted(map(str, wrong)),
         )  # fmt: skip
     types = _types(logits)
-    table = frame.loc[:, expected]
+    table = frame if list(frame.columns) == expected else frame.loc[:, expected]
     if {column: str(kind) for column, kind in table.dtypes.items()} != types:
         table = table.astype(types)
-    ranks = table["state"].map(STATES.index).to_numpy()
+    ranks = [STATES.index(state) for state in states]
     ids = table["sentence_id"].to_numpy(object)
-    keys = list(zip(ranks.tolist(), ids, strict=True))
-    if all(map(operator.le, keys, keys[1:])):  # as it was written
-        return table.reset_index(drop=True)
-    return table.iloc[np.lexsort((ids, ranks))].reset_index(drop=True)
+    keys = list(zip(ranks, ids, strict=True))
+    if not all(map(operator.le, keys, keys[1:])):  # not as it was written
+        table = table.iloc[np.lexsort((ids, ranks))]
+    return table.reset_index(drop=True)
 
 
 def _check(table: pd.DataFrame, path: Path) -> None:
     """Raise InputError unless `table`, in canonical order, is whole."""
     if table.empty:
         raise InputError("holds no prediction", file=path)
-    repeated = table.duplicated(["state", "sentence_id"])
-    if repeated.any():
-        raise InputError(
-            "a sentence stands twice in a state",
-            file=path, key="sentence_id", value=table.loc[repeated, "sentence_id"].iloc[0],
-        )  # fmt: skip
+    ids, labels = table["sentence_id"].to_numpy(object), table["label"].to_numpy()
+    sentences = [(ids[rows], labels[rows].tolist()) for rows in rows_of(table).values()]
+    for own, _ in sentences:
+        repeated = own[1:][own[1:] == own[:-1]]
+        if repeated.size:
+            raise InputError(
+                "a sentence stands twice in a state",
+                file=path, key="sentence_id", value=repeated[0],
+            )  # fmt: skip
     for column in [*_logit_columns(table.columns), "label"]:
         broken = ~np.isfinite(table[column].to_numpy())
         if broken.any():
@@ -173,9 +186,6 @@ def _check(table: pd.DataFrame, path: Path) -> None:
                 f"sentence '{table.loc[broken, 'sentence_id'].iloc[0]}'",
                 file=path, key=column,
             )  # fmt: skip
-    sentences = [
-        (group["sentence_id"].tolist(), group["label"].tolist())
-        for _, group in table.groupby("state", sort=False)
-    ]
-    if any(other != sentences[0] for other in sentences[1:]):
+    whole = [(own.tolist(), theirs) for own, theirs in sentences]
+    if any(other != whole[0] for other in whole[1:]):
         raise InputError("the states hold other sentences or labels", file=path)
