@@ -29,9 +29,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     new one, never a part. On an error the temporary file is removed and `path` is untouched; what
     a process left that was killed, the next one that writes `path` removes.
     """
-    path = _named(path)
-    if path.is_dir():
-        raise InputError("is a folder", file=path, remedy="name a file in it")
+    path = file_path(path)
 
     def make() -> Path:
         handle, name = tempfile.mkstemp(
@@ -47,6 +45,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+
+
+def file_path(path: Path | str) -> Path:
+    """`path`; InputError if no file can take that place. For checks before long work."""
+    path = _named(path)
+    if path.is_dir():
+        raise InputError("is a folder", file=path, remedy="name a file in it")
+    return path
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -43,7 +43,7 @@ from wsa.evidence.statistics import (
     two_way,
 )
 from wsa.evidence.worlds import MetricKind
-from wsa.files import write_json_rows
+from wsa.files import file_path, write_json_rows
 from wsa.records.evidence import Calibration, CalibrationRow, Interval, Rate, World
 from wsa.records.record import read_record, sealed
 
@@ -74,7 +74,11 @@ def calibrate(output: Path, worlds: int = 10_000, seed: int = 0) -> Calibration:
         worlds: for each row, fewer for what takes long; rows of one kind of world share them.
             10,000 take about 16 minutes of one quiet core.
         seed: of the simulation.
+
+    Raises:
+        InputError: no file can be written there; before anything is simulated.
     """
+    output = file_path(output)
     rows = [
         row
         for number, kind in enumerate(KINDS)
