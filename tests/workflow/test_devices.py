@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from tests.helpers.project import edit_yaml, environment, make_project
+from tests.helpers.fresh import start_python
+from tests.helpers.project import edit_yaml, environment, make_project, snakemake
 
 DEVICES = ("0", "1", "2", "3")
 SECONDS = 600  # for anything to happen
@@ -45,7 +45,7 @@ def entries(journal: Path) -> list[tuple[float, int, str, str]]:
     return [(float(t), int(p), d, s) for t, p, d, s in (line.split() for line in lines)]
 
 
-def wait_for(journal: Path, count: int, workflows: list[subprocess.Popen]) -> None:
+def wait_for(journal: Path, count: int, workflows: list[BaseProcess]) -> None:
     """Wait until so many trainings have begun."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
@@ -54,25 +54,24 @@ def wait_for(journal: Path, count: int, workflows: list[subprocess.Popen]) -> No
         time.sleep(0.05)
     for workflow in workflows:
         os.killpg(workflow.pid, signal.SIGKILL)
-    raise AssertionError([workflow.communicate()[0] for workflow in workflows])
+    raise AssertionError([path.read_text() for path in journal.parent.glob("*/printed")])
 
 
-def start(project: Path, journal: Path) -> subprocess.Popen:
+def start(project: Path, journal: Path) -> BaseProcess:
     """The documented command, with every training as its target."""
     targets = [f"results/tiny/runs/lora/seed-{seed}/training.json" for seed in range(4)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "8", "--resources", "gpu=4", "--", *targets],
-        cwd=project,
-        env=environment(project)
-        | {
-            "WSA_DEVICES": ",".join(DEVICES),
-            "JOURNAL": str(journal),
-            "TMPDIR": str(journal.parent),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+    variables = {
+        "WSA_DEVICES": ",".join(DEVICES),
+        "JOURNAL": str(journal),
+        "TMPDIR": str(journal.parent),
+    }
+    return start_python(
+        ["-m", "snakemake", "--cores", "8", "--resources", "gpu=4", "--", *targets],
+        project,
+        environment(project) | variables,
+        project / "printed",
+        project / "printed",
+        session=True,
     )
 
 
@@ -91,15 +90,14 @@ def test_two_workflows_and_a_kill_never_put_two_runs_on_one_device(tmp_path):
     time.sleep(1)
     killed = time.monotonic()
     os.killpg(first.pid, signal.SIGKILL)  # all four at once, in the middle
-    first.wait()
+    first.join()
     wait_for(journal, 8, [second])  # its devices are free again
     (tmp_path / "go").touch()
-    unlock = [sys.executable, "-m", "snakemake", "--unlock"]
-    subprocess.run(unlock, cwd=projects[0], env=environment(projects[0]), check=True)
+    snakemake(projects[0], "--unlock")
     again = start(projects[0], journal)
-    for workflow in (second, again):
-        printed = workflow.communicate(timeout=SECONDS)[0]
-        assert workflow.returncode == 0, printed
+    for workflow, project in zip((second, again), projects[::-1], strict=True):
+        workflow.join(SECONDS)
+        assert workflow.exitcode == 0, (project / "printed").read_text()
 
     begun: dict[int, tuple[float, str]] = {}
     used: list[tuple[str, float, float]] = []
