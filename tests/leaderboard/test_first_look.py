@@ -89,7 +89,7 @@ def edge(browser, box) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 390, 768])
+@pytest.mark.parametrize("width", [360, 768])
 def test_no_column_is_hidden_without_a_cue(published, screen, width, scheme):
     found = 0
     for path in PAGES:

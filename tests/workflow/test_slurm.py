@@ -76,8 +76,8 @@ def start(project: Path, *arguments: str, **variables: str) -> subprocess.Popen:
     )
 
 
-def predictions(project: Path) -> str:
-    return json.loads((project / RUN / "result.json").read_text())["predictions"]
+def weights(project: Path) -> bytes:
+    return (project / RUN / "trained/adapter_model.safetensors").read_bytes()
 
 
 def step(project: Path) -> int:
@@ -144,8 +144,8 @@ def test_a_run_computes_on_the_device_that_slurm_chose(project):
     assert "device 0 (of 1)" in log
 
 
-def test_preempted_and_cancelled_it_ends_with_the_same_predictions(project):
-    undisturbed = predictions(project)
+def test_preempted_and_cancelled_it_ends_with_the_same_weights(project):
+    undisturbed = weights(project)
     # slow enough to be caught in the middle, and every step is saved
     slowly = {"SECONDS_A_STEP": "0.5", "WSA_CHECKPOINT_SECONDS": "0"}
     arguments = ["--retries", "0", "-R", f"{RUN}/training.json", "--", f"{RUN}/result.json"]
@@ -160,10 +160,10 @@ def test_preempted_and_cancelled_it_ends_with_the_same_predictions(project):
     assert 0 < step(project) < 12
     assert not (project / RUN / "training.json").exists()
 
-    again = start(project, "--", f"{RUN}/result.json")
+    again = start(project, "--", f"{RUN}/training.json")
     printed = again.communicate()[0]
     assert again.returncode == 0, printed
-    assert predictions(project) == undisturbed
+    assert weights(project) == undisturbed
     continued = json.loads((project / RUN / "training.json").read_text())["continued_at"]
     assert len(continued) == 2 and first <= continued[0] < second <= continued[1]
     assert not (project / RUN / "checkpoints").exists()
