@@ -77,6 +77,9 @@ def test_the_interval_of_f1_is_that_of_a_bootstrap_written_as_loops():
     """With one seed's chance left out: the sentences' variance alone."""
     from sklearn.metrics import f1_score
 
+    def f1(labels, predicted):  # as it is defined: a draw by sklearn takes a hundred times as long
+        return 2 * (labels * predicted).sum() / (labels.sum() + predicted.sum())
+
     predictions = _predictions(np.random.default_rng(9), n=150)
     measure = Measure(METRICS["f1"], predictions, 2)
     found = measure.difference(A, B, SEEDS)
@@ -87,8 +90,8 @@ def test_the_interval_of_f1_is_that_of_a_bootstrap_written_as_loops():
         draws.append(
             np.mean(
                 [
-                    f1_score(predictions.labels[rows], predictions.by_run[A][k][rows])
-                    - f1_score(predictions.labels[rows], predictions.by_run[B][k][rows])
+                    f1(predictions.labels[rows], predictions.by_run[A][k][rows])
+                    - f1(predictions.labels[rows], predictions.by_run[B][k][rows])
                     for k in SEEDS
                 ]
             )
