@@ -85,9 +85,9 @@ def _fits(environment: Mapping[str, str]) -> bool:
         _server_environment.update(os.environ)
         forkserver.set_forkserver_preload(_LIBRARIES)
         forkserver.ensure_running()
-    # of Python, of this project and its tests; what stages and scikit-learn set in their process
+    # of Python, of this project and its tests; what libraries and stages set in their process
     own = ("PYT", "WSA_", "JOURNAL", "TMPDIR")
-    own += ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "KMP_INIT_AT_FORK")
+    own += ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "KMP_INIT_AT_FORK", "CC", "CXX")
     one, other = (
         {name: value for name, value in variables.items() if not name.startswith(own)}
         for variables in (environment, _server_environment)
