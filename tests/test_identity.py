@@ -101,6 +101,22 @@ def test_comments_docstrings_and_line_breaks_do_not_count(package):
     assert hashes(package) == {stage: code_hash(stage) for stage in DECIDES}
 
 
+def test_hashes_are_kept_for_as_long_as_a_file_is_what_it_was(package):
+    right, kept = hashes(package), package / "__pycache__/token_hashes.json"
+    one, name = json.loads(kept.read_text()), "learning/batches.py"
+    kept.write_text(json.dumps(one | {name: [one[name][0], "something else"]}))
+    assert hashes(package)["train"] != right["train"]  # so it was not found out again
+    source = package / name
+    source.write_bytes(source.read_bytes() + b"# a remark\n")
+    assert hashes(package) == right
+    for damaged in ("{", "[1]"):
+        kept.write_text(damaged)
+        assert hashes(package) == right
+    kept.unlink()
+    kept.parent.chmod(0o500)
+    assert hashes(package) == right
+
+
 @pytest.mark.parametrize(
     "name",
     [

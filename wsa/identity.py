@@ -9,14 +9,22 @@ change without a run being made again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
+import json
+import os
+import tempfile
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
+# file → SHA-256 of its bytes and of this module's, and what `token_hash` gives: to cut all code
+# into tokens takes a fifth of the time of `snakemake -n`. It may go at any time, as what is beside
+# it, Python's compiled files.
+_KEPT = _ROOT / "__pycache__" / "token_hashes.json"
 
 # stage → what decides its numbers, below the package
 _LEARNING = (
@@ -64,10 +72,37 @@ def code_hash(stage: str, peft_types: tuple[str, ...] = ()) -> str:
     tuners = [_folder(name) for name in own_tuners(peft_types)]
     if tuners:
         tuners.append(_SHARED)
+    kept, new = _kept(), {}
     for name in sorted({*_files(DECIDES[stage]), *_files(tuners)}):
-        tokens = token_hash((_ROOT / name).read_text(encoding="utf-8"))
-        digest.update(f"{name}\0{tokens}\0".encode())
+        source = (_ROOT / name).read_bytes()
+        content = hashlib.sha256(_own() + source).hexdigest()
+        if kept.get(name, ("", ""))[0] != content:
+            new[name] = content, token_hash(source.decode())
+        digest.update(f"{name}\0{(new.get(name) or kept[name])[1]}\0".encode())
+    if new:
+        _keep(kept | new)
     return digest.hexdigest()
+
+
+@functools.cache
+def _own() -> bytes:
+    return Path(__file__).read_bytes()
+
+
+def _kept() -> dict[str, list[str]]:
+    with contextlib.suppress(OSError, ValueError):
+        if isinstance(kept := json.loads(_KEPT.read_bytes()), dict):
+            return kept
+    return {}
+
+
+def _keep(hashes: dict[str, object]) -> None:
+    """For other processes, of which some may do the same just now."""
+    with contextlib.suppress(OSError):  # a package that is not to be written to
+        _KEPT.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=_KEPT.parent, delete=False) as file:
+            json.dump(hashes, file)
+        os.replace(file.name, _KEPT)
 
 
 def own_tuners(peft_types: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from tests.helpers.fresh import run_python
 from tests.helpers.tiny import make_tiny_bert, make_tiny_deberta, write_tsv_data
+from wsa.identity import DECIDES, code_hash
 from wsa.layout import Layout
 from wsa.sources import fetch_data, fetch_model
 from wsa.stages.factors import build_factor_index
@@ -58,6 +59,8 @@ for line in sys.argv[1:]:
 
 def make_project(folder: Path, *, deberta: bool = False, methods: list[str] | None = None) -> Path:
     """The project's code beside a `config/` with the suite `tiny`; returns the folder."""
+    for stage in DECIDES:
+        code_hash(stage)  # so that it is kept, and copied
     for name in ("wsa", "workflow", "profiles"):
         # compiled files as well, which spares each process a second, but no half-written one
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
