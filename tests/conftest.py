@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import compileall
 import os
+from pathlib import Path
 
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: a core each, also for what a test starts
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_sessionstart(session):
+    """Compiled files for the copies of the project, whether or not Python writes them by itself."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        compileall.compile_dir(Path(__file__).parents[1] / "wsa", quiet=2)
 
 
 def pytest_collection_modifyitems(items):

@@ -84,7 +84,7 @@ def test_seeds_and_rates_together_are_what_they_are_alone(bench, name):
     assert (a - c).abs().max() > MOVED
 
 
-@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("name", ["lora", "wsa_direction"])  # the products are those of float64
 def test_in_float32_they_are_so_within_round_off(bench, name):
     runs = list(trials(bench, name))
     assert_same_runs(bench, bench.packed(*runs), [bench.single(*run) for run in runs])
