@@ -186,46 +186,49 @@ def _read_split(
         recorded: run → its table, the hash that its record has of it, and the states' metrics.
         refuse: takes a run and why.
     """
-    tables = {}
+    sentences, agreed = {}, {}
     for run, (path, digest, states) in recorded.items():
         try:
             table = read_predictions(path)
-            _agrees(table, digest, states, runs.task, path)
+            agreed[run] = _agreed(table, digest, states, runs.task, path)
         except InputError as error:
             refuse(run, _without_remedy(error))
             continue
-        tables[run] = table
-    sentences = {run: _sentences(table) for run, table in tables.items()}
+        sentences[run] = _sentences(table)
     usual = max(Counter(sentences.values()).items(), key=lambda item: item[1], default=(None,))[0]
     found = Predictions(np.empty(0))
-    for run, table in tables.items():
-        if sentences[run] != usual:
+    for run, own in sentences.items():
+        if own != usual:
             refuse(
                 run,
                 f"{recorded[run][0]}: its sentences or labels differ from those of "
                 f"{sum(other == usual for other in sentences.values())} other runs",
             )
             continue
-        by_state = _by_state(table, runs.task)
         for state in recorded[run][2]:
-            labels, predicted = by_state[state]
+            labels, predicted = agreed[run][state]
             found.labels = found.labels if found.by_run else labels
             found.by_run.setdefault((run[0], state), {})[run[1]] = predicted
     return found
 
 
-def _agrees(
+def _agreed(
     table: pd.DataFrame, digest: str, states: dict[str, State], task: Task, path: Path
-) -> None:
-    """Raise InputError unless the predictions are those that the record was written from."""
+) -> dict[str, tuple[Num[np.ndarray, " n"], Num[np.ndarray, " n"]]]:
+    """State → labels, and what is predicted; InputError unless the record was written from it."""
     if predictions_hash(table) != digest:
         raise InputError("its content is not what result.json was written from", file=path)
-    logits = logits_of(table).shape[1]
-    if logits != task.num_labels:
+    logits = logits_of(table)
+    if logits.shape[1] != task.num_labels:
         raise InputError(
-            f"has {logits} logits a sentence, the data set asks for {task.num_labels}", file=path
+            f"has {logits.shape[1]} logits a sentence, the data set asks for {task.num_labels}",
+            file=path,
         )
-    held = _by_state(table, task)
+    every = table["label"].to_numpy()
+    held = {
+        state: (every[rows], task.predicted(logits[rows]).astype(every.dtype))
+        for state, rows in rows_of(table).items()
+    }
     if held.keys() != states.keys():
         raise InputError("holds other states than result.json", file=path, value=sorted(held))
     for state, recorded in states.items():
@@ -244,17 +247,7 @@ def _agrees(
                     f"gives {METRICS[name].title} {own:.6f}, result.json says {said:.6f}",
                     file=path, key=state,
                 )  # fmt: skip
-
-
-def _by_state(
-    table: pd.DataFrame, task: Task
-) -> dict[str, tuple[Num[np.ndarray, " n"], Num[np.ndarray, " n"]]]:
-    """State → labels, and what is predicted."""
-    labels, logits = table["label"].to_numpy(), logits_of(table)
-    return {
-        state: (labels[rows], task.predicted(logits[rows]).astype(labels.dtype))
-        for state, rows in rows_of(table).items()
-    }
+    return held
 
 
 def _sentences(table: pd.DataFrame) -> tuple:

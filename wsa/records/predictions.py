@@ -170,7 +170,7 @@ def _check(table: pd.DataFrame, path: Path) -> None:
     if table.empty:
         raise InputError("holds no prediction", file=path)
     ids, labels = table["sentence_id"].to_numpy(object), table["label"].to_numpy()
-    sentences = [(ids[rows], labels[rows].tolist()) for rows in rows_of(table).values()]
+    sentences = [(ids[rows], labels[rows]) for rows in rows_of(table).values()]
     for own, _ in sentences:
         repeated = own[1:][own[1:] == own[:-1]]
         if repeated.size:
@@ -186,6 +186,5 @@ def _check(table: pd.DataFrame, path: Path) -> None:
                 f"sentence '{table.loc[broken, 'sentence_id'].iloc[0]}'",
                 file=path, key=column,
             )  # fmt: skip
-    whole = [(own.tolist(), theirs) for own, theirs in sentences]
-    if any(other != whole[0] for other in whole[1:]):
+    if not all(all(map(np.array_equal, other, sentences[0])) for other in sentences):
         raise InputError("the states hold other sentences or labels", file=path)
