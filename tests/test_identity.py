@@ -49,7 +49,7 @@ SOURCE_HASH = "e0aacd56f19a84cad7f31440bd441a23ae2a3dcc27069e0464bc68030a2a8f76"
 
 
 def load_identity(path: Path) -> ModuleType:
-    """The module at `path`, which needs nothing beside it but the files that it hashes."""
+    """The module at `path`, which reads nothing beside it but the files that it hashes."""
     spec = importlib.util.spec_from_file_location("identity_of_a_copy", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -241,7 +241,7 @@ def test_every_version_of_python_gives_one_hash():
     found = []
     for python in pythons():
         command = [python, "-c", HASH_ALL, str(ROOT / "wsa/identity.py"), json.dumps(SOURCE)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         found.append(json.loads(done.stdout))
     assert all(one == found[0] for one in found)
     assert found[0]["source"] == SOURCE_HASH

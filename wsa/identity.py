@@ -14,11 +14,12 @@ import functools
 import hashlib
 import io
 import json
-import os
-import tempfile
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from wsa.errors import InputError
+from wsa.files import write_json
 
 _ROOT = Path(__file__).parent
 # file → SHA-256 of its bytes and of this module's, and what `token_hash` gives: to cut all code
@@ -98,11 +99,8 @@ def _kept() -> dict[str, list[str]]:
 
 def _keep(hashes: dict[str, object]) -> None:
     """For other processes, of which some may do the same just now."""
-    with contextlib.suppress(OSError):  # a package that is not to be written to
-        _KEPT.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=_KEPT.parent, delete=False) as file:
-            json.dump(hashes, file)
-        os.replace(file.name, _KEPT)
+    with contextlib.suppress(OSError, InputError):  # a package that is not to be written to
+        write_json(_KEPT, hashes)
 
 
 def own_tuners(peft_types: Iterable[str]) -> list[str]:
