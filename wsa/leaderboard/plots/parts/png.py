@@ -43,8 +43,8 @@ def png(canvas: Canvas, scale: float) -> bytes:
         agg.draw()
         size, pixels = agg.get_width_height(), bytes(agg.buffer_rgba())
     found = io.BytesIO()
-    few = Image.frombytes("RGBA", size, pixels).convert("RGB").quantize(SHADES)
-    few.save(found, "PNG", optimize=True)
+    whole = Image.frombytes("RGBA", size, pixels).convert("RGB")
+    whole.quantize(SHADES, Image.Quantize.MAXCOVERAGE).save(found, "PNG")
     return found.getvalue()
 
 
