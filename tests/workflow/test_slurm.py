@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.helpers.project import edit_yaml, environment, make_project
+from tests.helpers.project import edit_yaml, environment, make_project, wsa
 from tests.helpers.slurm import ask, jobs, slurm, why_not
 
 pytestmark = [
@@ -28,21 +28,7 @@ def cluster(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="module")
-def project(cluster, tmp_path_factory) -> Path:
-    """A project that has run on the cluster, from its sources to its page."""
-    folder = make_project(tmp_path_factory.mktemp("project"), methods=["full", "wsa"])
-    edit_yaml(folder / "config/suites/tiny.yaml", seeds=[0], needs_gpu=True)
-    edit_yaml(folder / "config/config.yaml", allow_cpu=True)  # the node's GPU is a pretence
-    # a training can be slowed down, so that there is time to disturb it
-    with (folder / "wsa/learning/loop.py").open("a") as loop:
-        loop.write(SLOW)
-    done = start(folder)
-    printed = done.communicate()[0]
-    assert done.returncode == 0, printed
-    return folder
-
-
+# put into a copy of the project: a training can be slowed down, so that there is time to disturb it
 SLOW = """
 import os, time
 _step = Loop.train_step
@@ -74,10 +60,6 @@ def start(project: Path, *arguments: str, **variables: str) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def weights(project: Path) -> bytes:
-    return (project / RUN / "trained/adapter_model.safetensors").read_bytes()
 
 
 def step(project: Path) -> int:
@@ -120,6 +102,42 @@ def requeue(job: str, workflow: subprocess.Popen) -> None:
     ask("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
+@pytest.fixture(scope="module")
+def disturbed(cluster, tmp_path_factory) -> tuple[Path, int, int]:
+    """A project that has run on the cluster, from its sources to its page, in two attempts.
+
+    Returns:
+        (project, step, step): after which step a training was preempted, and after which the job
+        that went on with it was cancelled.
+    """
+    folder = make_project(tmp_path_factory.mktemp("project"), methods=["full", "wsa"])
+    edit_yaml(folder / "config/suites/tiny.yaml", seeds=[0], needs_gpu=True)
+    edit_yaml(folder / "config/config.yaml", allow_cpu=True)  # the node's GPU is a pretence
+    with (folder / "wsa/learning/loop.py").open("a") as loop:
+        loop.write(SLOW)
+    # slow enough to be caught in the middle, and every step is saved
+    slowly = {"SECONDS_A_STEP": "0.5", "WSA_CHECKPOINT_SECONDS": "0"}
+    workflow = start(folder, "--retries", "0", "--", f"{RUN}/result.json", **slowly)
+    first = wait_for_step(folder, 1, workflow)
+    requeue(running(), workflow)
+    second = wait_for_step(folder, first + 2, workflow)
+    ask("scancel", running())
+    printed = workflow.communicate()[0]
+    assert workflow.returncode != 0, printed
+    assert 0 < step(folder) < 12
+    assert not (folder / RUN / "training.json").exists()
+
+    again = start(folder)
+    printed = again.communicate()[0]
+    assert again.returncode == 0, printed
+    return folder, first, second
+
+
+@pytest.fixture
+def project(disturbed) -> Path:
+    return disturbed[0]
+
+
 def test_the_tiny_suite_runs_to_its_page(project):
     assert "<html" in (project / "site/index.html").read_text()
     assert len(list(project.glob("results/tiny/runs/*/seed-0/result.json"))) == 2
@@ -144,26 +162,14 @@ def test_a_run_computes_on_the_device_that_slurm_chose(project):
     assert "device 0 (of 1)" in log
 
 
-def test_preempted_and_cancelled_it_ends_with_the_same_weights(project):
-    undisturbed = weights(project)
-    # slow enough to be caught in the middle, and every step is saved
-    slowly = {"SECONDS_A_STEP": "0.5", "WSA_CHECKPOINT_SECONDS": "0"}
-    arguments = ["--retries", "0", "-R", f"{RUN}/training.json", "--", f"{RUN}/result.json"]
-
-    workflow = start(project, *arguments, **slowly)
-    first = wait_for_step(project, 1, workflow)
-    requeue(running(), workflow)
-    second = wait_for_step(project, first + 2, workflow)
-    ask("scancel", running())
-    printed = workflow.communicate()[0]
-    assert workflow.returncode != 0, printed
-    assert 0 < step(project) < 12
-    assert not (project / RUN / "training.json").exists()
-
-    again = start(project, "--", f"{RUN}/training.json")
-    printed = again.communicate()[0]
-    assert again.returncode == 0, printed
-    assert weights(project) == undisturbed
-    continued = json.loads((project / RUN / "training.json").read_text())["continued_at"]
-    assert len(continued) == 2 and first <= continued[0] < second <= continued[1]
+def test_preempted_and_cancelled_it_ends_with_the_same_weights(disturbed):
+    project, first, second = disturbed
+    record = json.loads((project / RUN / "training.json").read_text())
+    assert len(record["continued_at"]) == 2
+    assert first <= record["continued_at"][0] < second <= record["continued_at"][1]
     assert not (project / RUN / "checkpoints").exists()
+    done = wsa(project, "--results", "results/undisturbed", "train", "tiny", "wsa", "0")
+    assert done.returncode == 0, done.stderr
+    weights = "trained/adapter_model.safetensors"
+    undisturbed = project / RUN.replace("results", "results/undisturbed", 1) / weights
+    assert (project / RUN / weights).read_bytes() == undisturbed.read_bytes()
