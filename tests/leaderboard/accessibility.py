@@ -20,17 +20,28 @@ def axe_source() -> str:
 RUN = """
 for (const body of document.querySelectorAll('tbody'))
   for (const row of [...body.rows].slice(20, -20)) row.remove();
-axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})
+axe.run(document, {resultTypes: ['violations'], ...arguments[0]})
   .then(arguments[arguments.length - 1])
 """
+CONTRAST, TARGETS = "color-contrast", "target-size"
 
 
-def graves(page, axe: str) -> list[tuple]:
-    """What axe finds that is serious or critical, with all details open."""
+def graves(page, axe: str, *, contrast: bool | None = None) -> list[tuple]:
+    """What axe finds that is serious or critical, with all details open.
+
+    Args:
+        contrast: whether of contrast alone, which is most of the work and all that differs in
+            another colour scheme, or of everything else; absent: of everything.
+    """
+    options = {"rules": {TARGETS: {"enabled": True}}}
+    if contrast:
+        options = {"runOnly": [CONTRAST]}
+    elif contrast is False:
+        options["rules"][CONTRAST] = {"enabled": False}
     page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     page.execute_script(axe)  # meanwhile what was opened is filled
     page.set_script_timeout(120)
-    found = page.execute_async_script(RUN)
+    found = page.execute_async_script(RUN, options)
     return [
         (one["id"], one["help"], one["nodes"][0]["html"][:200], one["nodes"][0]["failureSummary"])
         for one in found["violations"]
