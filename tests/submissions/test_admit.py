@@ -25,6 +25,20 @@ from wsa.submissions.submit import submit
 from wsa.suite.load import load_suite
 
 
+@pytest.fixture
+def rerun_here(monkeypatch):
+    """Runs are made again in this process, which takes less time than in others; as a command does
+    it, a run is made again in tests/workflow/test_submission.py.
+    """
+
+    def make(suite, run, layout):
+        suite = load_suite(suite.name, layout.config)
+        train(suite, *run, layout)
+        evaluate(suite, *run, layout)
+
+    monkeypatch.setattr("wsa.submissions.admit.make_run", make)
+
+
 def standings(admitted):
     return {(run.method, run.seed): run.standing for run in admitted.check.runs}
 
@@ -64,8 +78,7 @@ def test_what_two_people_measured_is_compared_and_never_averaged(archives, here)
         assert one.headline.seeds == 2 and list(one.hardware) == ["Analytical Engine, mark II"]
 
 
-@pytest.mark.workflow
-def test_a_method_of_ones_own_is_rerun_to_the_same_bits(archives, here):
+def test_a_method_of_ones_own_is_rerun_to_the_same_bits(archives, here, rerun_here):
     """By configuration alone: its suite's file has not come along."""
     with zipfile.ZipFile(archives["bob"]) as archive:
         assert not [name for name in archive.namelist() if name.endswith(".yaml")]
@@ -104,18 +117,6 @@ def flipped(table):
     logits[chosen] = logits[chosen, ::-1]
     table[["logit_0", "logit_1"]] = logits
     return table
-
-
-@pytest.fixture
-def rerun_here(monkeypatch):
-    """Runs are made again in this process, which takes less time than in others."""
-
-    def make(suite, run, layout):
-        suite = load_suite(suite.name, layout.config)
-        train(suite, *run, layout)
-        evaluate(suite, *run, layout)
-
-    monkeypatch.setattr("wsa.submissions.admit.make_run", make)
 
 
 def test_round_off_of_another_machine_is_told_from_numbers_that_were_changed(
