@@ -198,9 +198,12 @@ FORGED = {
 }  # fmt: skip
 
 
+def test_an_archive_that_was_sealed_again_unchanged_is_sound(archive, tmp_path):
+    assert check_bundle(rewrite(tmp_path / "same.zip", sealed(contents(archive))))
+
+
 @pytest.mark.parametrize("what", FORGED)
 def test_an_archive_whose_hashes_fit_is_checked_all_the_same(archive, tmp_path, what):
-    assert check_bundle(rewrite(tmp_path / "same.zip", sealed(contents(archive))))
     forge, message = FORGED[what]
     path = rewrite(tmp_path / "tiny.zip", sealed(forge(contents(archive))))
     with pytest.raises(InputError, match=re.escape(message)) as caught:

@@ -67,9 +67,15 @@ def notice(name: str, project, suite, layout, capsys) -> str:
     return str(caught.value)
 
 
+def without_tables(monkeypatch) -> None:
+    """Verify files alone: the tables of the suite take their time, and are another matter."""
+    monkeypatch.setattr("wsa.archive.verify.table_damages", lambda suite, layout: [])
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
-def test_damage_is_noticed_and_named(project, suite, layout, capsys, name, damage):
+def test_damage_is_noticed_and_named(project, suite, layout, capsys, monkeypatch, name, damage):
+    without_tables(monkeypatch)
     spoil(project / name, damage)
     message = notice(name, project, suite, layout, capsys)
     assert str(project / name) in message
@@ -126,8 +132,7 @@ def test_no_flipped_byte_of_the_predictions_is_ever_used(project, suite, layout)
 )
 def test_every_changed_byte_of_a_table_is_noticed(project, layout, monkeypatch, capsys, name):
     """Also one that does not change what the table holds."""
-    # the tables of the suite take their time, and are another matter
-    monkeypatch.setattr("wsa.archive.verify.table_damages", lambda suite, layout: [])
+    without_tables(monkeypatch)
     path = project / name
     content = path.read_bytes()
     for position in range(0, len(content), len(content) // 12):
