@@ -1,6 +1,7 @@
 """Classes of any number, numbers, further metrics and splits: from the files to the tables."""
 
 import csv
+import functools
 import json
 
 import numpy as np
@@ -61,11 +62,13 @@ def task_and_made(request, tmp_path_factory):
     return request.param, suite, layout
 
 
+_table = functools.cache(pd.read_parquet)  # of runs that no test changes
+
+
 def _said(suite, layout, method, seed, state, split=None):
     """Labels and predictions, straight from the file."""
     files = layout.run(suite.name, method, seed)
-    path = files.further_predictions(split) if split else files.predictions
-    table = pd.read_parquet(path)
+    table = _table(files.further_predictions(split) if split else files.predictions)
     table = table[table["state"] == state]
     logits = table[[column for column in table if column.startswith("logit_")]].to_numpy(float)
     single = logits.shape[1] == 1
