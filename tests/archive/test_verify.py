@@ -31,7 +31,7 @@ def rerun_gives(monkeypatch, layout):
     """Let a rerun give the recorded run with other logits and another environment."""
 
     def install(change: float = 0.0, **environment: object) -> None:
-        def make(suite, run, clean):
+        def make(suite, run, clean, forks):
             old, new = layout.run(suite.name, *run), clean.run(suite.name, *run)
             shutil.copytree(old.folder, new.folder)
             result = read_record(old.result, Result)

@@ -14,9 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.helpers.project import COMMANDS, edit_yaml, environment, make_project, prepare
+from wsa.archive.verify import make_run
 from wsa.layout import Layout
 from wsa.machine import forkserver
 from wsa.records.record import SEAL
+from wsa.suite.load import load_suite
 
 SECONDS = 300  # for anything to happen
 IMPORTS = 1.5  # processor seconds: a process with torch, transformers and PEFT takes three or more
@@ -27,13 +29,13 @@ OWN |= {"started", "finished", SEAL}
 REFUSED = ("train", "tiny", "nothing", "0")  # before anything is imported
 REFUSAL = "wsa: suite 'tiny' has no method 'nothing'\n"
 
-# put into a copy of the project: which process has read a suite last
+# put into a copy of the project: which process has read a suite last, and who started that
 WITNESS = """
 _load_suite = load_suite
 
 def load_suite(*arguments):
     import os
-    Path("witness").write_text(str(os.getpid()))
+    Path("witness").write_text(f"{os.getpid()} {os.getppid()}")
     return _load_suite(*arguments)
 """
 WORKFLOW = """
@@ -76,11 +78,15 @@ class Workflow:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
+    def witness(self) -> list[int]:
+        """The process that has read a suite last, and the one that started that."""
+        return [int(number) for number in (self.project / "witness").read_text().split()]
+
     def run(self, *arguments: str, **more: str) -> tuple[int, str, str, bool]:
         """Status, what was printed, and whether it was forked."""
         with self.start(*arguments, **more) as process:
             printed, errors = process.communicate()
-        forked = (self.project / "witness").read_text() != str(process.pid)
+        forked = self.witness()[0] != process.pid
         return process.returncode, printed, errors, forked
 
 
@@ -149,6 +155,14 @@ def test_a_forked_run_has_the_bits_and_the_record_of_a_plain_one(project, workfl
     for kind in ("result", "training", "pruning"):
         one, two = (json.loads(getattr(files, kind).read_text()) for files in (forked, plain))
         assert facts(one) == facts(two)
+
+
+def test_a_run_that_is_made_again_is_forked(project, workflow, monkeypatch):
+    monkeypatch.chdir(project)
+    layout = Layout(project / "config", project / "resources", project / "again", project / "site")
+    make_run(load_suite("tiny", layout.config), ("lora", 0), layout, workflow.environment)
+    assert workflow.witness()[1] == workflow.server.pid
+    assert layout.run("tiny", "lora", 0).result.exists()
 
 
 @pytest.mark.parametrize("reason", ["another environment", "changed code"])

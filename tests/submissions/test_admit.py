@@ -31,7 +31,7 @@ def rerun_here(monkeypatch):
     it, a run is made again in tests/workflow/test_submission.py.
     """
 
-    def make(suite, run, layout):
+    def make(suite, run, layout, environment):
         suite = load_suite(suite.name, layout.config)
         train(suite, *run, layout)
         evaluate(suite, *run, layout)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,7 @@ import numpy as np
 from wsa.errors import InputError, remake
 from wsa.files import check_files
 from wsa.layout import Layout, RunFiles, runs_below
+from wsa.machine import forkserver
 from wsa.machine.processes import LOCK
 from wsa.machine.progress import say
 from wsa.records.evidence import Inference, Tables, Thresholds
@@ -302,15 +304,16 @@ def rerun(suite: Suite, runs: Iterable[Run], layout: Layout) -> Iterator[Outcome
             chosen = clean.tuning(suite.tuned_in, method)
             chosen.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(layout.tuning(suite.tuned_in, method), chosen)
-        for run in runs:
-            recorded = layout.run(suite.name, *run)
-            result = read_record(recorded.result, Result)
-            if other := _other_inputs(suite, run, result, layout):
-                yield Outcome(run, "different", other)
-                continue
-            say(f"making {run[0]}, seed {run[1]}, again in an empty folder …")
-            make_run(suite, run, clean)
-            yield compare_run(suite.data.task, run, recorded, clean.run(suite.name, *run))
+        with forkserver.kept() as environment:
+            for run in runs:
+                recorded = layout.run(suite.name, *run)
+                result = read_record(recorded.result, Result)
+                if other := _other_inputs(suite, run, result, layout):
+                    yield Outcome(run, "different", other)
+                    continue
+                say(f"making {run[0]}, seed {run[1]}, again in an empty folder …")
+                make_run(suite, run, clean, environment)
+                yield compare_run(suite.data.task, run, recorded, clean.run(suite.name, *run))
 
 
 def _other_inputs(suite: Suite, run: Run, result: Result, layout: Layout) -> tuple[str, ...]:
@@ -332,12 +335,16 @@ def _other_inputs(suite: Suite, run: Run, result: Result, layout: Layout) -> tup
     )
 
 
-def make_run(suite: Suite, run: Run, layout: Layout) -> None:
+def make_run(suite: Suite, run: Run, layout: Layout, environment: Mapping[str, str]) -> None:
     """Train, prune and evaluate one run, each stage in a process of its own.
+
+    Args:
+        environment: of the stages, beside this process's own: what `forkserver.kept` gives.
 
     Raises:
         InputError: a stage fails; with the last it said, and the command.
     """
+    threads = dict.fromkeys(forkserver.THREADS, str(suite.protocol.threads))  # as the workflow does
     options = []
     for folder in ("config", "resources", "results", "site"):
         options += [f"--{folder}", str(getattr(layout, folder))]
@@ -345,7 +352,9 @@ def make_run(suite: Suite, run: Run, layout: Layout) -> None:
         if stage == "prune" and not suite.method(run[0]).gated:
             continue
         command = [sys.executable, "-m", "wsa", *options, stage, suite.name, run[0], str(run[1])]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | threads | environment
+        )
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines()
             raise InputError(

@@ -1,10 +1,11 @@
-"""The stages of a workflow as forks of one process that has imported what they need.
+"""Stages as forks of one process that has imported what they need.
 
 To import torch, transformers and PEFT, and to take them down again, costs a stage more processor
-time than many a stage's own work. So the workflow keeps a server (`start`) that imports them for
-the first stage that computes; `wsa` then asks it for a fork that runs the stage with the
-arguments, folder, environment and open files of its own process (`run_forked`). Whatever speaks
-against that, before the stage has begun, and the stage runs where it was called.
+time than many a stage's own work. So whoever starts several, a workflow (`start`) or a command that
+makes runs again (`kept`), keeps a server that imports them for the first stage that computes; `wsa`
+then asks it for a fork that runs the stage with the arguments, folder, environment and open files
+of its own process (`run_forked`). Whatever speaks against that, before the stage has begun, and the
+stage runs where it was called.
 
 A line each from the server: "begun", then how it ended, as `multiprocessing.Process.exitcode`. A
 byte each to it: the number of a signal.
@@ -18,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,46 +47,58 @@ _MODULES = (
 )  # fmt: skip
 
 
-# --- the workflow --------------------------------------------------------------------------------
+# --- who starts stages ---------------------------------------------------------------------------
 
 
 def start() -> None:
-    """Keep a server for the stages that this process will start, until it ends.
-
-    Does nothing where a process cannot be trusted after a fork: on macOS.
-    """
+    """Keep a server for the stages that this process will start, until it ends."""
     import atexit
+
+    keeping = contextlib.ExitStack()
+    os.environ.update(keeping.enter_context(kept()))
+    atexit.register(keeping.close)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[dict[str, str]]:
+    """Keep a server for the stages that this process starts, until the block ends.
+
+    Yields:
+        what the environment of those stages has beside this process's own. They run where they
+        are called all the same where a process cannot be trusted after a fork: on macOS.
+    """
     import subprocess
     import tempfile
 
+    added = {WORKFLOW: str(os.getpid())}
     if sys.platform != "linux":
+        yield added
         return
-    folder = tempfile.TemporaryDirectory(prefix="wsa-", ignore_cleanup_errors=True)
-    path = str(Path(folder.name) / "socket")
-    with socket.socket(socket.AF_UNIX) as listener:
+    with tempfile.TemporaryDirectory(prefix="wsa-", ignore_cleanup_errors=True) as folder:
+        path = str(Path(folder) / "socket")
+        with socket.socket(socket.AF_UNIX) as listener:
+            try:
+                listener.bind(path)
+            except OSError:  # a path that is too long for a socket
+                yield added
+                return
+            listener.listen(128)
+            added[SOCKET] = path
+            server = subprocess.Popen(
+                # as `wsa` itself, it does not look for modules where it is called
+                [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
+                pass_fds=[listener.fileno()],
+                env=os.environ | added | dict.fromkeys(THREADS, "1"),
+                stdin=subprocess.PIPE,  # it ends when nobody holds the other end
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # what a terminal sends reaches a stage once, through `wsa`
+            )
         try:
-            listener.bind(path)
-        except OSError:  # a path that is too long for a socket
-            return
-        listener.listen(128)
-        server = subprocess.Popen(
-            # as `wsa` itself, it does not look for modules where it is called
-            [sys.executable, "-P", "-m", __name__, str(listener.fileno())],
-            pass_fds=[listener.fileno()],
-            env=os.environ | {SOCKET: path} | dict.fromkeys(THREADS, "1"),
-            stdin=subprocess.PIPE,  # it ends when nobody holds the other end
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # what a terminal sends reaches a stage once, through `wsa`
-        )
-    os.environ[SOCKET] = path
-
-    def stop() -> None:
-        server.stdin.close()
-        server.wait()
-        folder.cleanup()
-
-    atexit.register(stop)
+            yield added
+        finally:
+            server.stdin.close()
+            server.wait()
 
 
 # --- the process that was called -----------------------------------------------------------------

@@ -18,6 +18,7 @@ from wsa.archive.zipped import check_manifest, names_below, unpack
 from wsa.errors import InputError
 from wsa.files import atomic_folder, sha256_file, write_text
 from wsa.layout import Layout, SubmissionFiles
+from wsa.machine import forkserver
 from wsa.machine.environment import now, processor
 from wsa.machine.progress import say
 from wsa.records.record import read_record, write_record
@@ -140,13 +141,14 @@ def _rerun(checked: Checked, layout: Layout, reruns: int, notes: list[str]) -> I
             clean = _configured(checked, layout, Path(folder))
             again, runs = load_suite(SUBMITTED, clean.config), _sample(checked, reruns)
             _decompose(again, [method for method, _ in runs], layout)
-            for run in runs:
-                say(f"making {run[0]}, seed {run[1]}, again …")
-                make_run(again, run, clean)
-                yield compare_run(
-                    checked.own.data.task, run, checked.runs.files(run),
-                    clean.run(SUBMITTED, *run),
-                )  # fmt: skip
+            with forkserver.kept() as environment:
+                for run in runs:
+                    say(f"making {run[0]}, seed {run[1]}, again …")
+                    make_run(again, run, clean, environment)
+                    yield compare_run(
+                        checked.own.data.task, run, checked.runs.files(run),
+                        clean.run(SUBMITTED, *run),
+                    )  # fmt: skip
 
 
 def _gpu() -> bool:
