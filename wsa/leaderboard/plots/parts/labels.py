@@ -126,7 +126,8 @@ def _shared(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(boxes,): the area that each has in common with all `others` together."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.prod(np.maximum(high - low, 0.0), axis=2).sum(1)
+    width, height = np.maximum(high - low, 0.0).transpose(2, 0, 1)
+    return (width * height).sum(1)
 
 
 def _places(label: Label) -> np.ndarray:
@@ -142,20 +143,20 @@ def _places(label: Label) -> np.ndarray:
 def _costs(label: Label, boxes: np.ndarray, taken: np.ndarray, within: Box) -> np.ndarray:
     """(places,): what is bad about each, the other labels apart."""
     outside = label.width * label.height - _shared(boxes, _sides([within]))
-    gaps = [_gap(label, Box(*map(float, box))) for box in boxes]
-    return 40 * outside + 6 * _shared(boxes, taken) + np.array(gaps)
+    return 40 * outside + 6 * _shared(boxes, taken) + _gaps(label, boxes)
 
 
-def _gap(label: Label, box: Box) -> float:
-    """From the mark to the nearest point of the label; sideways is read more easily."""
-    dx = max(box.left - label.x, 0, label.x - box.right)
-    dy = max(box.top - label.y, 0, label.y - box.bottom)
-    return math.hypot(dx, dy) + (3 if dx == 0 else 0)
+def _gaps(label: Label, boxes: np.ndarray) -> np.ndarray:
+    """(boxes,): from the mark to the nearest point of each; sideways is read more easily."""
+    left, top, right, bottom = boxes.T
+    dx = np.maximum(np.maximum(left - label.x, label.x - right), 0)
+    dy = np.maximum(np.maximum(top - label.y, label.y - bottom), 0)
+    return np.hypot(dx, dy) + 3 * (dx == 0)
 
 
 def tied(label: Label, box: Box) -> tuple[Point, Point] | None:
     """The line from a mark to its label, where that lies far off."""
-    if _gap(label, box) < FAR:
+    if _gaps(label, _sides([box]))[0] < FAR:
         return None
     x = min(max(label.x, box.left), box.right)
     y = min(max(label.y, box.top + 3), box.bottom - 3)
