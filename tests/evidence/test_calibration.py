@@ -203,7 +203,7 @@ def test_seeds_of_other_metrics_vary_by_what_the_world_says(kind):
 def test_few_worlds_show_no_fault(tmp_path):
     """The whole calibration, small; the level of every row, as far as few worlds can tell."""
     path = tmp_path / "calibration.json"
-    found = calibrate(path, worlds=40, seed=1)
+    found = calibrate(path, worlds=24, seed=1)
     assert read_record(path, Calibration) == found
     _check(found)
     kinds = {"order", "equivalent", "value", "effective_rank", "interval", "interval_seeds"}

@@ -27,9 +27,9 @@ MOVED = 1e-3  # by other seeds, rates or clipping, at least
 
 
 def trials(bench: Bench, name: str):
-    """Three runs of a method with other seeds and other rates."""
+    """Two runs of a method with other seeds and other rates."""
     method = bench.suite.methods[name]
-    for seed, times in enumerate((1.0, 0.2, 2.0)):
+    for seed, times in enumerate((1.0, 0.2)):
         changes = {
             "learning_rate": times * method.learning_rate, "head_learning_rate": 2e-3 / times,
             "gate_reach": method.gate_reach and times * method.gate_reach,
@@ -72,7 +72,7 @@ def test_seeds_and_rates_together_are_what_they_are_alone(bench, name):
     assert not pack.failed and pack.step == STEPS
     assert pack.seconds == pytest.approx(sum(member.seconds for member in pack.members))
     # what the comparison could not tell otherwise: runs differ, padding and clipping were at work
-    a, b, _ = (torch.cat([v.flatten() for v in trained(s.model).values()]) for s in singles)
+    a, b = (torch.cat([v.flatten() for v in trained(s.model).values()]) for s in singles)
     assert (a - b).abs().max() > MOVED
     sizes = [{bench.table.batch(run.batches[step])["input_ids"].shape for run in singles}
              for step in range(STEPS)]  # fmt: skip
