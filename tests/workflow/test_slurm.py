@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.workflow,
     pytest.mark.skipif(why_not() is not None, reason=f"no Slurm: {why_not()}"),
 ]
-RUN = "results/tiny/runs/wsa/seed-0"
+RUN = "results/tiny/runs/lora/seed-0"
 SECONDS_TO_APPEAR = 600
 
 
@@ -110,7 +110,7 @@ def disturbed(cluster, tmp_path_factory) -> tuple[Path, int, int]:
         (project, step, step): after which step a training was preempted, and after which the job
         that went on with it was cancelled.
     """
-    folder = make_project(tmp_path_factory.mktemp("project"), methods=["full", "wsa"])
+    folder = make_project(tmp_path_factory.mktemp("project"), methods=["full", "lora"])
     edit_yaml(folder / "config/suites/tiny.yaml", seeds=[0], needs_gpu=True)
     edit_yaml(folder / "config/config.yaml", allow_cpu=True)  # the node's GPU is a pretence
     with (folder / "wsa/learning/loop.py").open("a") as loop:
@@ -148,17 +148,16 @@ def test_the_tiny_suite_runs_to_its_page(project):
 def test_one_job_a_run_and_nothing_of_the_login_node(project):
     done = {job["JobId"]: job for job in jobs() if job["JobState"] == "COMPLETED"}
     rules = {key: job["Comment"].split("_wildcards_")[0] for key, job in done.items()}
-    runs = ["rule_run_evaluate_prune_train", "rule_run_evaluate_train_full"]
-    others = ["rule_check", "rule_check", "rule_factors", "rule_tokenise"]
-    timed = ["rule_inference", "rule_thresholds"]
-    assert sorted(rules.values()) == sorted(runs + others + timed)
+    runs = ["rule_run_evaluate_train", "rule_run_evaluate_train_full"]
+    others = ["rule_check", "rule_check", "rule_tokenise"]
+    assert sorted(rules.values()) == sorted([*runs, *others, "rule_inference"])
     for key, rule in rules.items():
         asked = done[key].get("TresPerJob", "")
-        assert asked == ("gres:gpu:1" if rule in runs + timed else ""), done[key]
+        assert asked == ("" if rule in others else "gres:gpu:1"), done[key]
 
 
 def test_a_run_computes_on_the_device_that_slurm_chose(project):
-    log = (project / "logs/train/tiny/wsa/seed-0.log").read_text()
+    log = (project / "logs/train/tiny/lora/seed-0.log").read_text()
     assert "device 0 (of 1)" in log
 
 
@@ -168,7 +167,7 @@ def test_preempted_and_cancelled_it_ends_with_the_same_weights(disturbed):
     assert len(record["continued_at"]) == 2
     assert first <= record["continued_at"][0] < second <= record["continued_at"][1]
     assert not (project / RUN / "checkpoints").exists()
-    done = wsa(project, "--results", "results/undisturbed", "train", "tiny", "wsa", "0")
+    done = wsa(project, "--results", "results/undisturbed", "train", "tiny", "lora", "0")
     assert done.returncode == 0, done.stderr
     weights = "trained/adapter_model.safetensors"
     undisturbed = project / RUN.replace("results", "results/undisturbed", 1) / weights

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,18 @@ def test_a_claim_retrains_nothing_and_a_rate_retrains_its_method(project):
     planned = jobs(snakemake(project, "-n"))
     suite.write_text(text)
     assert planned["check"] == 1 and planned["train"] == 2 and planned["evaluate"] == 2
+
+
+@pytest.mark.workflow
+def test_on_a_cluster_every_run_is_one_job(project):
+    dry = snakemake(project, "-n", "--forceall", "--workflow-profile", "profiles/slurm")
+    groups = [
+        " ".join(sorted(re.findall(r"^    rule (\w+):$", group, re.M)))
+        for group in dry.split("Group job run")[1:]
+    ]
+    assert Counter(groups) == {
+        "evaluate train_full": 2, "evaluate prune train": 2, "evaluate train": 8,
+    }  # fmt: skip
 
 
 @pytest.mark.workflow
